@@ -1,0 +1,316 @@
+//! An outcome to bytes: one JSON object and a newline, fields in the order of the specification.
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::VERSION;
+use crate::dialect::Rendered;
+use crate::limits;
+use crate::message::{
+    Capabilities, Code, Erased, Failure, Freshness, Listed, MatchedBy, Outcome, Revocation, Stored, Token,
+    Warning, WarningCode,
+};
+use crate::session::{Service, Storage};
+use crate::time::Timestamp;
+
+/// Writes a reply.
+#[must_use]
+pub fn render(result: &Result<Outcome, Failure>, warnings: &[Warning]) -> Rendered {
+    let warnings =
+        warnings.iter().map(|w| WarningBody { code: warning_name(w.code), message: &w.message }).collect();
+    let (body, stderr, exit) = match result {
+        Ok(outcome) => (body(outcome), String::new(), 0),
+        Err(failure) => (Body::Error { error: error(failure) }, for_people(failure), exit(failure.code)),
+    };
+    match serialise(&Reply { version: VERSION, body, warnings }) {
+        Ok(stdout) => Rendered { stdout, stderr, exit },
+        // Every type here serialises; should one not, an error without a reply is the honest answer.
+        Err(_) => Rendered {
+            stdout: Zeroizing::default(),
+            stderr: "claviger: error: the reply could not be written as JSON\n".to_owned(),
+            exit: self::exit(Code::Internal),
+        },
+    }
+}
+
+fn serialise(reply: &Reply<'_>) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+    // Room for two tokens, so that a reply is not copied about while it grows.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * limits::TOKEN_BYTES));
+    serde_json::to_writer(&mut *bytes, reply)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn for_people(failure: &Failure) -> String {
+    let hint = if failure.hint.is_empty() { String::new() } else { format!("; {}", failure.hint) };
+    format!("claviger: error: {}{hint}\n", failure.message)
+}
+
+#[derive(Serialize)]
+struct Reply<'a> {
+    version: i64,
+    #[serde(flatten)]
+    body: Body<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<WarningBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct WarningBody<'a> {
+    code: &'static str,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    Token(TokenBody<'a>),
+    Stored(StoredBody<'a>),
+    Erased { erased: bool, revocation: &'static str },
+    Listed { sessions: Vec<ListedBody<'a>> },
+    Capabilities(CapabilitiesBody<'a>),
+    Error { error: ErrorBody<'a> },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TokenBody<'a> {
+    service: &'a Service,
+    account: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    token_type: &'a str,
+    access_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    scopes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_refresh_token: Option<bool>,
+    storage: Storage,
+    outcome: &'static str,
+    matched_by: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredBody<'a> {
+    service: &'a Service,
+    account: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<&'a str>,
+    storage: Storage,
+    has_refresh_token: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedBody<'a> {
+    service: &'a Service,
+    account: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    services: &'a [Service],
+    storage: Storage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_refresh_token: Option<bool>,
+    default: bool,
+}
+
+#[derive(Serialize)]
+struct CapabilitiesBody<'a> {
+    versions: [i64; 1],
+    dialects: &'a [&'static str],
+    storages: &'a [Storage],
+    grants: &'a [&'static str],
+    limits: Limits,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Limits {
+    request_bytes: usize,
+    service_bytes: usize,
+    account_bytes: usize,
+    profile_bytes: usize,
+    token_bytes: usize,
+    services: usize,
+    scopes: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody<'a> {
+    code: &'static str,
+    message: &'a str,
+    hint: &'a str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<i64>,
+}
+
+fn body(outcome: &Outcome) -> Body<'_> {
+    match outcome {
+        Outcome::Token(token) => Body::Token(token_body(token)),
+        Outcome::Stored(Stored { name, storage, has_refresh_token }) => Body::Stored(StoredBody {
+            service: &name.service,
+            account: name.account.as_str(),
+            profile: name.profile.as_ref().map(|profile| profile.as_str()),
+            storage: *storage,
+            has_refresh_token: *has_refresh_token,
+        }),
+        Outcome::Erased(Erased { erased, revocation }) => {
+            Body::Erased { erased: *erased, revocation: revocation_name(*revocation) }
+        }
+        Outcome::Listed(sessions) => Body::Listed { sessions: sessions.iter().map(listed_body).collect() },
+        Outcome::Capabilities(Capabilities { storages, dialects, grants }) => {
+            Body::Capabilities(CapabilitiesBody {
+                versions: [VERSION],
+                dialects,
+                storages,
+                grants,
+                limits: Limits {
+                    request_bytes: limits::REQUEST_BYTES,
+                    service_bytes: limits::SERVICE_BYTES,
+                    account_bytes: limits::ACCOUNT_BYTES,
+                    profile_bytes: limits::PROFILE_BYTES,
+                    token_bytes: limits::TOKEN_BYTES,
+                    services: limits::SERVICES,
+                    scopes: limits::SCOPES,
+                },
+            })
+        }
+    }
+}
+
+fn token_body(token: &Token) -> TokenBody<'_> {
+    TokenBody {
+        service: &token.name.service,
+        account: token.name.account.as_str(),
+        profile: token.name.profile.as_ref().map(|profile| profile.as_str()),
+        username: token.username.as_deref(),
+        token_type: &token.token_type,
+        access_token: token.access.expose(),
+        expires_at: token.expires_at,
+        scopes: &token.scopes,
+        has_refresh_token: token.has_refresh_token,
+        storage: token.storage,
+        outcome: match token.freshness {
+            Freshness::Cached => "cached",
+            Freshness::Refreshed => "refreshed",
+            Freshness::Adopted => "adopted",
+            Freshness::Stale => "stale",
+        },
+        matched_by: match token.matched_by {
+            MatchedBy::Origin => "origin",
+            MatchedBy::Account => "account",
+            MatchedBy::Default => "default",
+            MatchedBy::Only => "only",
+        },
+    }
+}
+
+fn listed_body(listed: &Listed) -> ListedBody<'_> {
+    ListedBody {
+        service: &listed.name.service,
+        account: listed.name.account.as_str(),
+        profile: listed.name.profile.as_ref().map(|profile| profile.as_str()),
+        label: listed.label.as_deref(),
+        services: &listed.services,
+        storage: listed.storage,
+        expires_at: listed.expires_at,
+        has_refresh_token: listed.has_refresh_token,
+        default: listed.default,
+    }
+}
+
+fn error(failure: &Failure) -> ErrorBody<'_> {
+    ErrorBody {
+        code: name(failure.code),
+        message: &failure.message,
+        hint: &failure.hint,
+        retryable: exit(failure.code) == 4,
+        retry_after: failure.retry_after,
+    }
+}
+
+fn revocation_name(revocation: Revocation) -> &'static str {
+    match revocation {
+        Revocation::Revoked => "revoked",
+        Revocation::Failed => "failed",
+        Revocation::Unsupported => "unsupported",
+        Revocation::Skipped => "skipped",
+    }
+}
+
+fn warning_name(code: WarningCode) -> &'static str {
+    match code {
+        WarningCode::Stale => "STALE",
+        WarningCode::ValidityShort => "VALIDITY_SHORT",
+        WarningCode::OtherCopy => "OTHER_COPY",
+        WarningCode::PinFailed => "PIN_FAILED",
+        WarningCode::BackendUnreachable => "BACKEND_UNREACHABLE",
+        WarningCode::PermissionsRepaired => "PERMISSIONS_REPAIRED",
+    }
+}
+
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::NotFound => "NOT_FOUND",
+        Code::AccountNotFound => "ACCOUNT_NOT_FOUND",
+        Code::BadRequest => "BAD_REQUEST",
+        Code::Conflict => "CONFLICT",
+        Code::AuthRefreshExpired => "AUTH_REFRESH_EXPIRED",
+        Code::AuthRefreshUnavailable => "AUTH_REFRESH_UNAVAILABLE",
+        Code::AuthRefreshTransient => "AUTH_REFRESH_TRANSIENT",
+        Code::LockTimeout => "LOCK_TIMEOUT",
+        Code::StoreUnavailable => "STORE_UNAVAILABLE",
+        Code::StoreLocked => "STORE_LOCKED",
+        Code::StoreDenied => "STORE_DENIED",
+        Code::StoreTimeout => "STORE_TIMEOUT",
+        Code::StoreNewer => "STORE_NEWER",
+        Code::LockUnsupported => "LOCK_UNSUPPORTED",
+        Code::AuthStoreReadFailed => "AUTH_STORE_READ_FAILED",
+        Code::AuthStoreWriteFailed => "AUTH_STORE_WRITE_FAILED",
+        Code::ConfigInvalid => "CONFIG_INVALID",
+        Code::InsecureUrl => "INSECURE_URL",
+        Code::ProviderRejected => "PROVIDER_REJECTED",
+        Code::EndpointNotFound => "ENDPOINT_NOT_FOUND",
+        Code::TlsUntrusted => "TLS_UNTRUSTED",
+        Code::ProxyAuthRequired => "PROXY_AUTH_REQUIRED",
+        Code::NoAccountSelected => "NO_ACCOUNT_SELECTED",
+        Code::Internal => "INTERNAL",
+    }
+}
+
+/// The exit status of a failure in this dialect.
+#[must_use]
+pub fn exit(code: Code) -> u8 {
+    match code {
+        Code::NotFound | Code::AccountNotFound => 1,
+        Code::BadRequest | Code::Conflict => 2,
+        Code::AuthRefreshExpired | Code::AuthRefreshUnavailable => 3,
+        Code::AuthRefreshTransient | Code::LockTimeout => 4,
+        Code::StoreUnavailable
+        | Code::StoreLocked
+        | Code::StoreDenied
+        | Code::StoreTimeout
+        | Code::StoreNewer
+        | Code::LockUnsupported
+        | Code::AuthStoreReadFailed
+        | Code::AuthStoreWriteFailed => 5,
+        Code::ConfigInvalid
+        | Code::InsecureUrl
+        | Code::ProviderRejected
+        | Code::EndpointNotFound
+        | Code::TlsUntrusted
+        | Code::ProxyAuthRequired => 6,
+        Code::NoAccountSelected => 7,
+        Code::Internal => 70,
+    }
+}

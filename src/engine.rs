@@ -1,0 +1,139 @@
+//! The story: what each verb does, from request to outcome. Everything else serves these files.
+//!
+//! ```text
+//! get    choose a session ─ load it ─ good enough? hand it out ─ else refresh, then hand out what was saved
+//! store  decide where ─ lock ─ conflict? ─ index, refresh slot, access slot ─ pin
+//! erase  choose ─ lock ─ mark erased ─ revoke ─ refresh slot, access slot, index
+//! ```
+
+mod erase;
+mod find;
+mod get;
+mod list;
+mod store;
+
+use std::cell::RefCell;
+
+use crate::clock::Clock;
+use crate::error;
+use crate::http::Http;
+use crate::message::{Code, Failure, Outcome, Request, Warning, WarningCode};
+use crate::refresh::turn::{Locks, Turn};
+use crate::session::{SessionName, Storage};
+use crate::settings::Settings;
+use crate::store::index::Index;
+use crate::store::mode::{Mode, Pin, Source};
+use crate::store::plaintext::Plaintext;
+use crate::store::{Backend, Error};
+
+/// Everything outside the program, handed in by `main` or by a test.
+pub struct World<'a> {
+    /// What the user decided.
+    pub settings: &'a Settings,
+    /// The keyring.
+    pub keyring: &'a dyn Backend,
+    /// The files.
+    pub plaintext: &'a Plaintext,
+    /// The index.
+    pub index: &'a Index,
+    /// This machine's pin.
+    pub pin: &'a Pin,
+    /// The network.
+    pub http: &'a dyn Http,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// The locks.
+    pub locks: &'a Locks,
+}
+
+/// One request being served, with what is worth telling beside the outcome.
+struct Call<'a> {
+    world: &'a World<'a>,
+    warnings: RefCell<Vec<Warning>>,
+}
+
+/// Serves one request.
+#[must_use]
+pub fn serve(world: &World<'_>, request: Request) -> (Result<Outcome, Failure>, Vec<Warning>) {
+    let call = Call { world, warnings: RefCell::default() };
+    let result = match request {
+        Request::Get(request) => call.get(&request),
+        Request::Store(request) => call.store(*request),
+        Request::Erase(request) => call.erase(&request),
+        Request::List(request) => call.list(&request),
+        Request::Capabilities => Ok(list::capabilities()),
+    };
+    if world.plaintext.repaired() {
+        call.warn(
+            WarningCode::PermissionsRepaired,
+            "others could read a slot's file; they no longer can".to_owned(),
+        );
+    }
+    (result, call.warnings.into_inner())
+}
+
+impl<'a> Call<'a> {
+    fn warn(&self, code: WarningCode, message: String) {
+        let warning = Warning { code, message };
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+
+    fn backend(&self, storage: Storage) -> &'a dyn Backend {
+        match storage {
+            Storage::Keyring => self.world.keyring,
+            Storage::Plaintext => self.world.plaintext,
+        }
+    }
+
+    /// Where sessions are, and who said so: flag, environment, configuration, pin, default.
+    fn mode(&self) -> Result<Mode, Failure> {
+        let settings = self.world.settings;
+        if let Some(explicit) = settings.choices.explicit().map_err(error::of_choice)? {
+            return Ok(explicit);
+        }
+        let pinned = self.world.pin.read(&settings.machine).map_err(|error| error::of_store(&error))?;
+        Ok(match pinned {
+            Some(storage) => Mode { storage, source: Source::Pin },
+            None => Mode { storage: Storage::Keyring, source: Source::Default },
+        })
+    }
+
+    /// The lock of a session in a backend, waited for.
+    fn lock(&self, name: &SessionName, storage: Storage) -> Result<crate::lock::Guard, Failure> {
+        let turn = self.world.locks.take(&name.access_slot(), storage, self.world.clock, |_| Ok(None::<()>));
+        match turn.map_err(|error: crate::lock::Error| error::of_lock(&error))? {
+            Turn::Mine(guard) => Ok(guard),
+            Turn::Answered(()) | Turn::TimedOut => Err(error::lock_timeout(name)),
+        }
+    }
+
+    /// What hints tell people to run to sign in for a service.
+    fn login_command(&self, service: &crate::session::Service) -> Option<&'a str> {
+        let serving = service.prefixes().find_map(|prefix| self.world.settings.providers.serving(&prefix));
+        serving.and_then(|provider| provider.login_command.as_deref())
+    }
+
+    fn not_found(&self, service: &crate::session::Service) -> Failure {
+        let hint = match self.login_command(service) {
+            Some(command) => error::login_hint(Some(command)),
+            None => "store one with `claviger store`".to_owned(),
+        };
+        Failure::new(Code::NotFound, format!("there is no session for {service}"), hint)
+    }
+}
+
+/// The store's errors as failures, for `?`.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        error::of_store(&error)
+    }
+}
+
+impl From<crate::store::Rejected> for Failure {
+    fn from(rejected: crate::store::Rejected) -> Self {
+        error::of_store(&rejected.error)
+    }
+}

@@ -1,0 +1,206 @@
+//! `erase`: end a session, or drop one access token that was rejected.
+
+use super::Call;
+use crate::lock::Guard;
+use crate::message::{Erase, Erased, Failure, Outcome, Revocation, WarningCode};
+use crate::oauth::revocation;
+use crate::provider::Clients as _;
+use crate::resolve::Wanted;
+use crate::secret::AccessToken;
+use crate::session::{Account, Service, SessionName, Storage};
+use crate::store::record::{Bundle, Record};
+use crate::store::{self, Backend};
+
+const NOTHING: Erased = Erased { erased: false, revocation: Revocation::Skipped };
+
+impl Call<'_> {
+    pub(super) fn erase(&self, request: &Erase) -> Result<Outcome, Failure> {
+        let mode = self.mode()?;
+        let wanted = Wanted {
+            service: &request.service,
+            account: request.account.as_deref(),
+            profile: request.profile.as_ref(),
+        };
+        let erased = match &request.access {
+            Some(rejected) => self.drop_token(wanted, rejected, mode.storage)?,
+            None => self.end(wanted, mode.storage)?,
+        };
+        Ok(Outcome::Erased(erased))
+    }
+
+    /// Drops an access token only where it is the stored one: the refresh token stays, the next `get`
+    /// refreshes. A static session that matches has nothing left and ends.
+    fn drop_token(
+        &self,
+        wanted: Wanted<'_>,
+        rejected: &AccessToken,
+        storage: Storage,
+    ) -> Result<Erased, Failure> {
+        let backend = self.backend(storage);
+        let is_it = |bundle: Option<&AccessToken>| bundle.is_some_and(|access| access.same_as(rejected));
+        for name in self.find_all(wanted, storage)? {
+            let seen = match store::load(backend, &name) {
+                Ok(seen) => seen,
+                // Another account's damaged slot must not keep this one's token alive.
+                Err(store::Error::Damaged { .. } | store::Error::Newer { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(seen) = seen.filter(|seen| is_it(seen.access())) else { continue };
+            if seen.record().is_static() {
+                return self.end_session(&name, Some(rejected), storage);
+            }
+            let guard = self.lock(&name, storage)?;
+            let current = store::load(backend, &name)?.filter(|current| is_it(current.access()));
+            let Some(current) = current else { return Ok(NOTHING) };
+            let Bundle { record, .. } = current.into_bundle();
+            let record = Record { generation: record.generation.saturating_add(1), ..record };
+            store::save(backend, &guard, Bundle { record, access: None })?;
+            return Ok(Erased { erased: true, revocation: Revocation::Skipped });
+        }
+        Ok(NOTHING)
+    }
+
+    /// Ends the session meant. Unlike a `get`, it never falls back to a shorter path: ending the session of
+    /// a whole host because one path of it was named would be a surprise.
+    fn end(&self, wanted: Wanted<'_>, storage: Storage) -> Result<Erased, Failure> {
+        let direct = wanted.account.and_then(|text| Account::parse(text).ok()).map(|account| SessionName {
+            service: wanted.service.clone(),
+            account,
+            profile: wanted.profile.cloned(),
+        });
+        if let Some(name) = direct {
+            let erased = self.end_session(&name, None, storage)?;
+            if erased.erased {
+                return Ok(erased);
+            }
+        }
+        match self.choose_to_end(wanted)? {
+            Some(name) => self.end_session(&name, None, storage),
+            None => Ok(NOTHING),
+        }
+    }
+
+    /// Ends one session in every backend that can be reached, the keyring's lock first. The one this call
+    /// works with must be.
+    fn end_session(
+        &self,
+        name: &SessionName,
+        only_if: Option<&AccessToken>,
+        mode: Storage,
+    ) -> Result<Erased, Failure> {
+        let mut reachable = Vec::new();
+        for storage in [Storage::Keyring, Storage::Plaintext] {
+            match holds(self.backend(storage), name) {
+                Ok(true) | Err(store::Error::Damaged { .. }) => {
+                    reachable.push((storage, self.lock(name, storage)?))
+                }
+                Ok(false) => {}
+                Err(error) if storage == mode => return Err(error.into()),
+                Err(error) => {
+                    self.warn(WarningCode::BackendUnreachable, format!("not erased there: {error}"))
+                }
+            }
+        }
+        let mut outcome = NOTHING;
+        let mut services = Vec::new();
+        for (storage, guard) in &reachable {
+            let ended = self.end_in(self.backend(*storage), guard, name, only_if, &mut services)?;
+            outcome.erased |= ended.erased;
+            if ended.revocation != Revocation::Skipped {
+                outcome.revocation = ended.revocation;
+            }
+        }
+        if outcome.erased {
+            self.forget(name, &services)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Mark, revoke, refresh slot, access slot: a crash in between leaves a session that reads as gone and
+    /// that the next writer finishes.
+    fn end_in(
+        &self,
+        backend: &dyn Backend,
+        guard: &Guard,
+        name: &SessionName,
+        only_if: Option<&AccessToken>,
+        services: &mut Vec<Service>,
+    ) -> Result<Erased, Failure> {
+        let loaded = match store::load(backend, name) {
+            Err(store::Error::Damaged { .. }) if only_if.is_none() => None,
+            other => other?,
+        };
+        if let Some(only_if) = only_if {
+            if !loaded
+                .as_ref()
+                .and_then(store::Persisted::access)
+                .is_some_and(|access| access.same_as(only_if))
+            {
+                return Ok(NOTHING);
+            }
+        }
+        let mut revocation = Revocation::Skipped;
+        if let Some(session) = loaded {
+            let Bundle { record, .. } = session.into_bundle();
+            services.extend(record.services.iter().cloned());
+            let record = Record {
+                erased: true,
+                pending: None,
+                generation: record.generation.saturating_add(1),
+                ..record
+            };
+            let marked = store::save(backend, guard, Bundle { record, access: None })?;
+            if marked.record().has_refresh_token != Some(false) {
+                revocation = self.revoke(backend, guard, name, marked.record())?;
+            }
+        }
+        let refresh = store::delete(backend, guard, name, &name.refresh_slot())?;
+        let access = store::delete(backend, guard, name, &name.access_slot())?;
+        Ok(Erased { erased: refresh || access, revocation })
+    }
+
+    fn revoke(
+        &self,
+        backend: &dyn Backend,
+        guard: &Guard,
+        name: &SessionName,
+        record: &Record,
+    ) -> Result<Revocation, Failure> {
+        let entry = match store::load_refresh(backend, guard, name) {
+            Ok(Some(entry)) => entry,
+            // What cannot be read cannot be revoked; erasing it is still owed.
+            Ok(None) | Err(store::Error::Damaged { .. }) => return Ok(Revocation::Skipped),
+            Err(error) => return Err(error.into()),
+        };
+        if entry.destination.revocation_endpoint.is_none() {
+            return Ok(Revocation::Unsupported);
+        }
+        // A configuration that cannot be acted on must not keep a session from ending here.
+        let Ok(client) = self.world.settings.providers.client_for(&record.services, &entry.destination)
+        else {
+            return Ok(Revocation::Failed);
+        };
+        let proof = client.proof(entry.client_secret.as_ref());
+        Ok(match revocation::revoke(self.world.http, &entry.destination, &proof, &entry.token) {
+            revocation::Outcome::Revoked => Revocation::Revoked,
+            revocation::Outcome::Failed => Revocation::Failed,
+        })
+    }
+
+    /// The index last: a default that names an ended session is unpinned with it.
+    fn forget(&self, name: &SessionName, services: &[Service]) -> Result<(), Failure> {
+        for service in services {
+            let profile = name.profile.as_ref();
+            if self.world.index.default_account(service, profile)?.as_ref() == Some(&name.account) {
+                self.world.index.unpin_default(service, profile)?;
+            }
+        }
+        Ok(self.world.index.remove(name)?)
+    }
+}
+
+/// Whether a backend has anything of a session, half of it included.
+fn holds(backend: &dyn Backend, name: &SessionName) -> Result<bool, store::Error> {
+    backend.reach()?;
+    Ok(backend.read(&name.access_slot())?.is_some() || backend.read(&name.refresh_slot())?.is_some())
+}

@@ -1,0 +1,321 @@
+//! `store`: keep a bundle, whole or not at all.
+
+use super::Call;
+use crate::lock::Guard;
+use crate::message::{Code, Direct, Expiry, Failure, Origin, Outcome, Store, Stored, WarningCode};
+use crate::provider::{Destination, Provider};
+use crate::secret::ClientSecret;
+use crate::session::{SessionName, Storage};
+use crate::store::index::Entry;
+use crate::store::mode::{Mode, Source};
+use crate::store::record::{Bundle, ObtainedBy, Record, RefreshEntry};
+use crate::store::{self, Backend, Value};
+
+impl Call<'_> {
+    pub(super) fn store(&self, request: Store) -> Result<Outcome, Failure> {
+        let (destination, client_secret) = self.destination(&request)?;
+        if request.refresh.is_some() && destination.is_none() {
+            return Err(bad_request(
+                "`refreshToken`: nothing could ever use it: no provider serves this service and no `tokenEndpoint` is given",
+                "give `tokenEndpoint` and `clientId`, or configure a provider",
+            ));
+        }
+        let mode = self.mode()?;
+        let name = request.name.clone();
+        let other = self.other_copy(&name, mode)?;
+        // The keyring's lock first, wherever both are taken.
+        let (first, second) = match (mode.storage, other) {
+            (storage, None) => (self.lock(&name, storage)?, None),
+            (Storage::Keyring, Some(other)) => {
+                let guard = self.lock(&name, Storage::Keyring)?;
+                (guard, Some(self.lock(&name, other)?))
+            }
+            (Storage::Plaintext, Some(other)) => {
+                let keyring = self.lock(&name, other)?;
+                (self.lock(&name, Storage::Plaintext)?, Some(keyring))
+            }
+        };
+        let make_default = request.make_default;
+        let stored = self.write(request, destination, client_secret, mode.storage, &first)?;
+        if let (Some(other), Some(guard)) = (other, second) {
+            self.leave(other, &guard, &name);
+        }
+        self.default_account(&stored, &name, make_default)?;
+        self.pin(mode);
+        Ok(Outcome::Stored(Stored {
+            name,
+            storage: mode.storage,
+            has_refresh_token: stored.has_refresh_token == Some(true),
+        }))
+    }
+
+    /// Where the session's refresh token would go.
+    fn destination(&self, request: &Store) -> Result<(Option<Destination>, Option<ClientSecret>), Failure> {
+        let providers = &self.world.settings.providers;
+        match &request.origin {
+            Origin::Endpoint(direct) => {
+                let Direct { issuer, token_endpoint, revocation_endpoint, client_id, client_secret } =
+                    &**direct;
+                let destination = Destination {
+                    issuer: issuer.clone(),
+                    token_endpoint: token_endpoint.clone(),
+                    revocation_endpoint: revocation_endpoint.clone(),
+                    client_id: client_id.clone(),
+                };
+                let secret =
+                    client_secret.as_ref().and_then(|secret| ClientSecret::new(secret.reveal()).ok());
+                Ok((Some(destination), secret))
+            }
+            Origin::Provider(name) => {
+                let Some(provider) = self.world.settings.provider(name) else {
+                    return Err(bad_request(
+                        "`provider`: there is none of that name in config.toml",
+                        "see the names there",
+                    ));
+                };
+                if !provider.services.is_empty()
+                    && !provider.services.iter().any(|listed| listed.covers(&request.name.service))
+                {
+                    return Err(bad_request(
+                        "`service`: the provider does not list it",
+                        "add it to the provider's `services`",
+                    ));
+                }
+                from_provider(provider).map(|destination| (Some(destination), None))
+            }
+            Origin::Configured => match providers.serving(&request.name.service) {
+                Some(provider) => from_provider(provider).map(|destination| (Some(destination), None)),
+                None => Ok((None, None)),
+            },
+        }
+    }
+
+    /// The other backend, where it has a copy of this session to be left. A choice for this call only never
+    /// touches it.
+    fn other_copy(&self, name: &SessionName, mode: Mode) -> Result<Option<Storage>, Failure> {
+        let other = mode.storage.other();
+        if mode.source.is_ephemeral() {
+            // The index decides nothing here; a damaged entry is replaced by the write to come.
+            let entry = self.world.index.entry(name).unwrap_or_default();
+            if entry.is_some_and(|entry| entry.storage == other) {
+                self.warn(
+                    WarningCode::OtherCopy,
+                    format!("the {other} keeps a copy: {} was for this call only", mode.source),
+                );
+            }
+            return Ok(None);
+        }
+        let backend = self.backend(other);
+        let there = backend.reach().and_then(|()| backend.read(&name.access_slot()));
+        match there {
+            Ok(found) => Ok(found.map(|_| other)),
+            Err(
+                error @ (store::Error::Unavailable { .. }
+                | store::Error::Locked
+                | store::Error::Timeout { .. }
+                | store::Error::Denied { .. }),
+            ) => {
+                let known = self.world.index.entry(name)?.is_some_and(|entry| entry.storage == other);
+                if known {
+                    self.warn(
+                        WarningCode::BackendUnreachable,
+                        format!("an older copy may be left behind: {error}"),
+                    );
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn write(
+        &self,
+        request: Store,
+        destination: Option<Destination>,
+        client_secret: Option<ClientSecret>,
+        storage: Storage,
+        guard: &Guard,
+    ) -> Result<Record, Failure> {
+        let backend = self.backend(storage);
+        let existing = match store::load(backend, &request.name) {
+            Ok(existing) => existing,
+            // Whoever says `replace` wants what is there gone, readable or not.
+            Err(store::Error::Damaged { .. }) if request.replace => None,
+            Err(error) => return Err(error.into()),
+        };
+        let living = existing.as_ref().map(store::Persisted::record).filter(|record| !record.erased);
+        if let (Some(record), Some(destination), false) = (living, &destination, request.replace) {
+            if is_another(record, destination) {
+                return Err(Failure::new(
+                    Code::Conflict,
+                    format!(
+                        "the session of {} for {} belongs to another issuer or client",
+                        request.name.account, request.name.service
+                    ),
+                    "say `replace` to put the new one in its place, or use another `profile`",
+                ));
+            }
+        }
+        let generation =
+            existing.as_ref().map_or(0, |existing| existing.record().generation).saturating_add(1);
+        let bundle = self.bundle(&request, destination.as_ref(), generation);
+        let entry = request.refresh.zip(destination).map(|(token, destination)| RefreshEntry {
+            name: request.name,
+            token,
+            destination,
+            client_secret,
+            generation,
+        });
+        self.put(backend, guard, bundle, entry.as_ref())
+    }
+
+    fn bundle(&self, request: &Store, destination: Option<&Destination>, generation: i64) -> Bundle {
+        let now = self.world.clock.now();
+        let mut services = vec![request.name.service.clone()];
+        services.extend(request.services.iter().filter(|service| **service != request.name.service).cloned());
+        services.dedup();
+        let record = Record {
+            name: request.name.clone(),
+            label: request.label.clone(),
+            username: request.username.clone(),
+            services,
+            issuer: destination.and_then(|destination| destination.issuer.clone()),
+            token_endpoint: destination.map(|destination| destination.token_endpoint.clone()),
+            client_id: destination.map(|destination| destination.client_id.clone()),
+            scopes: request.scopes.clone(),
+            token_type: request.token_type.clone().unwrap_or_else(|| "Bearer".to_owned()),
+            obtained_at: now,
+            obtained_by: ObtainedBy::Store,
+            expires_at: match request.expiry {
+                Expiry::Unknown => None,
+                Expiry::At(at) => Some(at),
+                Expiry::In(seconds) => Some(now.plus(seconds)),
+            },
+            refresh_token_expires_at: request.refresh_token_expires_at,
+            has_refresh_token: Some(request.refresh.is_some()),
+            generation,
+            tombstone: None,
+            pending: None,
+            erased: false,
+            moved_to: None,
+        };
+        // The token was checked when it was read; it is the same text.
+        Bundle { record, access: crate::secret::AccessToken::new(request.access.expose()).ok() }
+    }
+
+    /// Index, then slots; on failure what was there is put back.
+    fn put(
+        &self,
+        backend: &dyn Backend,
+        guard: &Guard,
+        bundle: Bundle,
+        entry: Option<&RefreshEntry>,
+    ) -> Result<Record, Failure> {
+        let name = bundle.record.name.clone();
+        let (access_slot, refresh_slot) = (name.access_slot(), name.refresh_slot());
+        let access_before = backend.read(&access_slot)?;
+        let refresh_before = backend.read(&refresh_slot)?;
+        let index_before = self.world.index.entry(&name).unwrap_or_default();
+        self.world.index.put(&Entry::of(&bundle.record, backend.storage()))?;
+        let written = match entry {
+            Some(entry) => store::save_refresh(backend, guard, entry)
+                .and_then(|()| store::save(backend, guard, bundle).map_err(Into::into)),
+            None => match store::save(backend, guard, bundle) {
+                Ok(saved) => store::delete(backend, guard, &name, &refresh_slot).map(|_| saved),
+                Err(rejected) => Err(rejected.into()),
+            },
+        };
+        written.map(|saved| saved.record().clone()).map_err(|error| {
+            let back = |slot, before: Option<&Value>| store::restore(backend, guard, &name, slot, before);
+            // The reverse order of writing, so that the access slot is never newer than the refresh slot.
+            let restored = back(&access_slot, access_before.as_ref())
+                .and_then(|()| back(&refresh_slot, refresh_before.as_ref()));
+            let index = match &index_before {
+                Some(entry) => self.world.index.put(entry),
+                None => self.world.index.remove(&name),
+            };
+            let mut failure = Failure::from(error);
+            if restored.and(index).is_err() {
+                failure.message.push_str("; and what was there before could not all be put back");
+            }
+            failure
+        })
+    }
+
+    /// A write moves the session: two backends never both claim it. The new copy is safe already, so a
+    /// failure here is a warning.
+    fn leave(&self, other: Storage, guard: &Guard, name: &SessionName) {
+        let backend = self.backend(other);
+        let deleted = store::delete(backend, guard, name, &name.refresh_slot())
+            .and_then(|_| store::delete(backend, guard, name, &name.access_slot()));
+        if let Err(error) = deleted {
+            self.warn(WarningCode::OtherCopy, format!("the {other} keeps an older copy: {error}"));
+        }
+    }
+
+    fn default_account(
+        &self,
+        record: &Record,
+        name: &SessionName,
+        make_default: Option<bool>,
+    ) -> Result<(), Failure> {
+        if make_default == Some(false) {
+            return Ok(());
+        }
+        for service in &record.services {
+            let pinned = match self.world.index.default_account(service, name.profile.as_ref()) {
+                // Taking the default replaces what is there, readable or not.
+                Err(store::Error::Damaged { .. }) if make_default == Some(true) => None,
+                other => other?,
+            };
+            if pinned.is_none() || make_default == Some(true) {
+                self.world.index.pin_default(service, name.profile.as_ref(), &name.account)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first store that nobody steered decides where this machine keeps its sessions.
+    fn pin(&self, mode: Mode) {
+        if mode.source != Source::Default {
+            return;
+        }
+        if let Err(error) = self.world.pin.write(&self.world.settings.machine, mode.storage) {
+            self.warn(
+                WarningCode::PinFailed,
+                format!("{error}; set CLAVIGER_STORAGE={} to decide it yourself", mode.storage),
+            );
+        }
+    }
+}
+
+fn from_provider(provider: &Provider) -> Result<Destination, Failure> {
+    let lacking = |key: &str| {
+        let message = format!("provider `{}` has no `{key}`", provider.name);
+        Failure::new(
+            Code::ConfigInvalid,
+            message,
+            "add it to config.toml, or give `tokenEndpoint` and `clientId` in the request",
+        )
+    };
+    Ok(Destination {
+        issuer: provider.issuer.clone(),
+        token_endpoint: provider.token_endpoint.clone().ok_or_else(|| lacking("token-endpoint"))?,
+        revocation_endpoint: provider.revocation_endpoint.clone(),
+        client_id: provider.client_id.clone().ok_or_else(|| lacking("client-id"))?,
+    })
+}
+
+/// Another issuer or client; where an issuer is not known on both sides, another token endpoint.
+fn is_another(record: &Record, destination: &Destination) -> bool {
+    let (Some(endpoint), Some(client)) = (&record.token_endpoint, &record.client_id) else { return false };
+    let another_server = match (&record.issuer, &destination.issuer) {
+        (Some(ours), Some(theirs)) => ours != theirs,
+        _ => *endpoint != destination.token_endpoint,
+    };
+    another_server || *client != destination.client_id
+}
+
+fn bad_request(message: &str, hint: &str) -> Failure {
+    Failure::new(Code::BadRequest, format!("bad request: {message}"), hint)
+}

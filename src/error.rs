@@ -1,0 +1,207 @@
+//! Every module's error to a code, a message and a hint: the one place where words for people are chosen.
+//!
+//! The modules' errors hold no secrets and say no more than what happened; what to do about it is said here.
+
+use crate::http;
+use crate::lock;
+use crate::message::{Code, Failure};
+use crate::oauth::token::Refused;
+use crate::provider::Misconfigured;
+use crate::refresh;
+use crate::session::{SessionName, Storage};
+use crate::store;
+use crate::store::mode::Unknown;
+use crate::text::Escaped;
+
+/// How people sign in again: the provider's own command where the configuration names it.
+#[must_use]
+pub fn login_hint(command: Option<&str>) -> String {
+    match command {
+        Some(command) => format!("run `{}`", Escaped(command)),
+        None => "sign in again with the tool that stored it, or store a new bundle with `claviger store`"
+            .to_owned(),
+    }
+}
+
+/// The store's errors.
+#[must_use]
+pub fn of_store(error: &store::Error) -> Failure {
+    let (code, hint) = match error {
+        store::Error::Unavailable { storage: Storage::Keyring, .. } => (
+            Code::StoreUnavailable,
+            "start a keyring (a Secret Service on a session bus), or choose files with CLAVIGER_STORAGE=plaintext",
+        ),
+        store::Error::Unavailable { storage: Storage::Plaintext, .. } => {
+            (Code::StoreUnavailable, "make the state folder reachable, or set CLAVIGER_HOME")
+        }
+        store::Error::Locked => (Code::StoreLocked, "unlock the keyring and try again"),
+        store::Error::Denied { .. } => (Code::StoreDenied, "allow claviger in the keyring's own settings"),
+        store::Error::Timeout { .. } => (
+            Code::StoreTimeout,
+            "see whether the keyring waits for an answer somewhere; `timeouts.keyring` in config.toml sets the limit",
+        ),
+        store::Error::Newer { .. } => (Code::StoreNewer, "use the newer claviger that wrote it"),
+        store::Error::Damaged { what, .. } if what.contains("index file") => {
+            (Code::AuthStoreReadFailed, "remove that file; it is rebuilt from the sessions themselves")
+        }
+        store::Error::Damaged { .. } => {
+            (Code::AuthStoreReadFailed, "`claviger erase` still clears it; then store it anew")
+        }
+        store::Error::Write { .. } => (
+            Code::AuthStoreWriteFailed,
+            "see to the disk or keyring and try again; what was there before is still there",
+        ),
+        store::Error::Unsafe { .. } => (Code::StoreDenied, "see to the owner and permissions, or remove it"),
+    };
+    Failure::new(code, error.to_string(), hint)
+}
+
+/// The lock's errors.
+#[must_use]
+pub fn of_lock(error: &lock::Error) -> Failure {
+    let shown = |path: &std::path::Path| Escaped(&path.display().to_string()).to_string();
+    match error {
+        lock::Error::Unsupported { path } => Failure::new(
+            Code::LockUnsupported,
+            format!("the file system of {} does not exclude a second writer", shown(path)),
+            "keep the state folder on a local disk",
+        ),
+        lock::Error::Foreign { path, why } => Failure::new(
+            Code::StoreDenied,
+            format!("lock {} {why}", shown(path)),
+            "see who made it; remove it if it is not needed",
+        ),
+        lock::Error::Io { path, source } => Failure::new(
+            Code::AuthStoreWriteFailed,
+            format!("lock {} cannot be made: {source}", shown(path)),
+            "make the folder writable for this user; nothing was changed",
+        ),
+    }
+}
+
+/// Another process held the lock for as long as we could wait.
+#[must_use]
+pub fn lock_timeout(name: &SessionName) -> Failure {
+    Failure::new(
+        Code::LockTimeout,
+        format!("another process is busy with the session of {} for {}", name.account, name.service),
+        "try again; if it never ends, see which process holds the lock",
+    )
+}
+
+/// What the configuration forbids or lacks.
+#[must_use]
+pub fn of_configuration(fault: Misconfigured) -> Failure {
+    Failure::new(Code::ConfigInvalid, fault.message, fault.hint)
+}
+
+/// A word that names no storage.
+#[must_use]
+pub fn of_choice(unknown: Unknown) -> Failure {
+    Failure::new(
+        Code::ConfigInvalid,
+        format!("{} names no storage there is", unknown.0),
+        "say keyring or plaintext",
+    )
+}
+
+/// The refresh's errors.
+#[must_use]
+pub fn of_refresh(error: refresh::Error, name: &SessionName, login_command: Option<&str>) -> Failure {
+    let session = format!("the session of {} for {}", name.account, name.service);
+    match error {
+        refresh::Error::Gone => {
+            Failure::new(Code::NotFound, format!("{session} was ended meanwhile"), login_hint(login_command))
+        }
+        refresh::Error::NoRefreshToken => Failure::new(
+            Code::AuthRefreshUnavailable,
+            format!("{session} has no refresh token, and its access token cannot be used"),
+            login_hint(login_command),
+        ),
+        refresh::Error::Dead { description, interrupted } => {
+            let said = description.map_or_else(String::new, |text| format!(" (\"{}\")", Escaped(&text)));
+            let before = interrupted.map_or_else(String::new, |at| {
+                format!("; a refresh begun at {at} never ended, and its lost answer may have been the reason")
+            });
+            Failure::new(
+                Code::AuthRefreshExpired,
+                format!("the server no longer accepts the refresh token of {session}{said}{before}"),
+                login_hint(login_command),
+            )
+        }
+        refresh::Error::Refused(refused) => of_refusal(refused, &session),
+        refresh::Error::Http(error) => of_http(&error, &session),
+        refresh::Error::Misconfigured(fault) => of_configuration(fault),
+        refresh::Error::LockTimeout => lock_timeout(name),
+        refresh::Error::Lock(error) => of_lock(&error),
+        refresh::Error::Store(error) => of_store(&error),
+        refresh::Error::Unsaved(error) => Failure::new(
+            Code::AuthStoreWriteFailed,
+            format!("the server has renewed {session}, but the new token could not be kept: {error}"),
+            "see to the disk or keyring at once; if the next get fails too, sign in again",
+        ),
+    }
+}
+
+fn of_refusal(refused: Refused, session: &str) -> Failure {
+    match refused {
+        // Told apart before it comes here; should it come, it is what it says.
+        Refused::InvalidGrant { .. } => Failure::new(
+            Code::AuthRefreshExpired,
+            format!("the refresh token of {session} was refused"),
+            login_hint(None),
+        ),
+        Refused::Rejected { error, description } => {
+            let said = description.map_or_else(String::new, |text| format!(" (\"{}\")", Escaped(&text)));
+            Failure::new(
+                Code::ProviderRejected,
+                format!("the server refused to refresh {session}: `{}`{said}", Escaped(&error)),
+                "see to the client id, its secret and its rights at the server; the session is kept",
+            )
+        }
+        Refused::NoEndpoint => Failure::new(
+            Code::EndpointNotFound,
+            format!("there is no token endpoint where {session} expects it"),
+            "see to the token endpoint; the session is kept",
+        ),
+        Refused::ProxyAuth => proxy_auth(),
+        Refused::Transient { why, retry_after } => Failure {
+            retry_after,
+            ..Failure::new(
+                Code::AuthRefreshTransient,
+                format!("{session} could not be refreshed: {}", Escaped(&why)),
+                "try again later; the session is kept",
+            )
+        },
+    }
+}
+
+fn of_http(error: &http::Error, session: &str) -> Failure {
+    let words = error.to_string();
+    match error {
+        http::Error::Untrusted(_) => Failure::new(
+            Code::TlsUntrusted,
+            format!("{session} could not be refreshed: {}", Escaped(&words)),
+            "add the server's root certificate to this machine, or set SSL_CERT_FILE; nothing was sent",
+        ),
+        http::Error::ProxyAuth => proxy_auth(),
+        http::Error::BadProxy => Failure::new(
+            Code::ConfigInvalid,
+            "the proxy named by HTTPS_PROXY or ALL_PROXY is no http or https URL",
+            "set it to http://host:port, or add the server to NO_PROXY",
+        ),
+        http::Error::Unsent(_) | http::Error::Broken(_) | http::Error::TooLarge => Failure::new(
+            Code::AuthRefreshTransient,
+            format!("{session} could not be refreshed: {}", Escaped(&words)),
+            "try again later; the session is kept",
+        ),
+    }
+}
+
+fn proxy_auth() -> Failure {
+    Failure::new(
+        Code::ProxyAuthRequired,
+        "the proxy asks for credentials",
+        "put them into HTTPS_PROXY as http://user:password@host:port; nothing was sent",
+    )
+}

@@ -1,0 +1,73 @@
+//! What a process that holds tokens does first: no core dump, no other process of the same user reading
+//! its memory, no panic message that might quote a value.
+
+/// Applies every measure this platform has. Failure of one is not failure of the program: they narrow
+/// what an attacker of the same user can do, and a sandbox may forbid them.
+pub fn process() {
+    quiet_panics();
+    #[cfg(target_os = "linux")]
+    {
+        // Best effort, see above; /proc/PID/{mem,environ,fd} and ptrace are closed to peers by this.
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        // Best effort, see above. The hard limit goes too, so that no child of ours raises it again.
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+}
+
+/// A panic says where it happened and nothing else: its message could hold what was being handled.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
+        let line = format!("claviger: error: internal fault{place}\n");
+        if let Ok(stderr) = crate::terminal::stderr() {
+            // Nothing is left to tell anyone if stderr is gone.
+            let _ = crate::terminal::write_whole(stderr, line.as_bytes());
+        }
+    }));
+}
+
+/// Keeps interrupts from this thread while it lives: from lock to save, a Ctrl-C or a closing terminal
+/// must not fall between the server's rotation and our write. What came meanwhile arrives at the end.
+#[must_use]
+pub struct Uninterrupted {
+    #[cfg(unix)]
+    before: Option<nix::sys::signal::SigSet>,
+}
+
+impl Uninterrupted {
+    /// Blocks SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP and SIGPIPE in this thread and in those it starts.
+    pub fn begin() -> Self {
+        #[cfg(unix)]
+        {
+            use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+            let mut set = SigSet::empty();
+            for signal in [
+                Signal::SIGINT,
+                Signal::SIGTERM,
+                Signal::SIGHUP,
+                Signal::SIGQUIT,
+                Signal::SIGTSTP,
+                Signal::SIGPIPE,
+            ] {
+                set.add(signal);
+            }
+            Self { before: set.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok() }
+        }
+        #[cfg(not(unix))]
+        Self {}
+    }
+}
+
+impl Drop for Uninterrupted {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(before) = self.before {
+            // Restoring a mask the kernel gave us cannot fail.
+            let _ = before.thread_set_mask();
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! # claviger
+//!
+//! Hands any tool a live OAuth access token, and never loses the session behind it. The executable is the
+//! product; this library exists so that tests and fuzzers can call its parts, and is no API.
+//!
+//! ```text
+//! argv+stdin ─▶ dialect::parse ─▶ Request ─▶ resolve ─▶ session ─▶ engine ─▶ Outcome ─▶ dialect::render ─▶ stdout+stderr+exit
+//!    bytes           (pure)                   (pure)                 │ the only impure middle     (pure)
+//!                                                                    ├─ store    slots (keyring | plaintext), index
+//!                                                                    └─ refresh  lock ─ read again ─ token request ─ save ─ unlock
+//! ```
+//!
+//! Read next: `engine.rs`, `protocol/README.md`, one file of `protocol/transcripts/`, `refresh/mod.rs`.
+//!
+//! ## Invariants, and what enforces each
+//!
+//! - **I1** A refresh token leaves the process only to an endpoint in its own slot, and into that slot.
+//!   *[`secret::RefreshToken`] has no `Serialize`, `Display`, `Clone`; `tests/house.rs` counts the calls that
+//!   reveal it.*
+//! - **I2** Nothing newly granted is handed out before it is durable. *A reply's token comes from
+//!   [`store::Persisted`], which only `store::load` and `store::save` make; `oauth` cannot see `message`.*
+//! - **I3** One writer per session, across processes. *`store::save` demands the [`lock::Guard`] of that very
+//!   session and backend; `tests/storm.rs`.*
+//! - **I4** Input is bounded; over a limit is an error, never a truncation. *[`limits`], [`fields`],
+//!   `tests/hostile.rs`.*
+//! - **I5** Standard output gets one whole reply or nothing. *[`run`] is the one writer; `print_stdout` is denied.*
+//! - **I6** Errors, panics and logs cannot carry secrets. *[`fields::Error`] has no room for a value; a panic
+//!   says only where; `tests/canary.rs`.*
+//! - **I7** Text from outside is escaped before a terminal sees it. *[`text::Escaped`].*
+//! - **I8** The environment is read once, in [`settings`]. *`clippy.toml` forbids it elsewhere.*
+//! - **I9** A cached `get` makes no network call, no write, takes no lock. *`tests/quiet.rs` reads the
+//!   system-call trace.*
+//! - **I10** A failed refresh deletes and blanks nothing. *`protocol/transcripts/refresh-*`.*
+//! - **I11** A token is given only for a service its own record was granted for. *`engine/find.rs`,
+//!   `tests/grants.rs`.*
+//!
+//! Who may import whom is a table in `tests/house.rs`, and a test.
+
+pub mod address;
+pub mod clock;
+pub mod dialect;
+pub mod engine;
+pub mod error;
+pub mod fields;
+pub mod harden;
+pub mod http;
+pub mod limits;
+pub mod lock;
+pub mod message;
+pub mod oauth;
+pub mod provider;
+pub mod refresh;
+pub mod resolve;
+pub mod secret;
+pub mod session;
+pub mod settings;
+pub mod store;
+pub mod terminal;
+pub mod text;
+pub mod time;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use dialect::{Rendered, Verb};
+use engine::World;
+use message::{Code, Failure, Request};
+use settings::{Environment, Invocation, Settings};
+use terminal::Input;
+
+/// Answers one invocation: reads the request, then the settings, then lets `with_world` build what the
+/// engine needs, and renders what came of it.
+pub fn run(
+    invocation: Invocation,
+    input: std::io::Result<Input>,
+    environment: Environment<'_>,
+    with_world: impl FnOnce(&Settings, &mut dyn FnMut(&World<'_>)),
+) -> Rendered {
+    let Invocation { dialect, verb, storage } = invocation;
+    let mut warnings = Vec::new();
+    let result = request(dialect, verb, input).and_then(|request| {
+        let settings = Settings::read(storage, environment)?;
+        let mut request = Some(request);
+        let mut result = None;
+        let answered = catch_unwind(AssertUnwindSafe(|| {
+            with_world(&settings, &mut |world| {
+                if let Some(request) = request.take() {
+                    let (outcome, told) = engine::serve(world, request);
+                    warnings = told;
+                    result = Some(outcome);
+                }
+            });
+        }));
+        match (answered, result) {
+            (Ok(()), Some(result)) => result,
+            _ => Err(Failure::new(
+                Code::Internal,
+                "internal fault",
+                "please report it; SECURITY.md says where",
+            )),
+        }
+    });
+    dialect.render(&result, &warnings)
+}
+
+/// Writes a reply: the lines for people, then the whole of standard output in one go. Gives the exit status.
+#[must_use]
+pub fn deliver(rendered: &Rendered) -> u8 {
+    if !rendered.stderr.is_empty() {
+        // A caller that closed stderr still gets its reply and its exit status.
+        let _ =
+            terminal::stderr().and_then(|stderr| terminal::write_whole(stderr, rendered.stderr.as_bytes()));
+    }
+    match terminal::stdout().and_then(|stdout| terminal::write_whole(stdout, &rendered.stdout)) {
+        Ok(()) => rendered.exit,
+        // Nobody got the reply, whatever it said.
+        Err(_) => dialect::native::exit(Code::Internal),
+    }
+}
+
+/// Reads the request of a verb; one that may be empty never waits on a terminal.
+#[must_use]
+pub fn input(verb: Verb) -> std::io::Result<Input> {
+    if verb.input_is_optional() && terminal::stdin_is_terminal() {
+        return Ok(Input::Whole(Vec::new().into()));
+    }
+    terminal::read_bounded(terminal::stdin()?, limits::REQUEST_BYTES)
+}
+
+fn request(dialect: dialect::Dialect, verb: Verb, input: std::io::Result<Input>) -> Result<Request, Failure> {
+    match input {
+        Ok(Input::Whole(bytes)) => dialect.parse(verb, &bytes),
+        Ok(Input::Over) => Err(Failure::new(
+            Code::BadRequest,
+            format!("bad request: over the limit of {} bytes", limits::REQUEST_BYTES),
+            "send less; nothing was read",
+        )),
+        Err(error) => Err(Failure::new(
+            Code::BadRequest,
+            format!("the request could not be read: {error}"),
+            "pass it on stdin",
+        )),
+    }
+}

@@ -1,0 +1,48 @@
+//! Hardens the process, builds the real world, answers one request.
+
+use std::alloc::System;
+use std::process::ExitCode;
+
+use claviger::clock::SystemClock;
+use claviger::engine::World;
+use claviger::http::Network;
+use claviger::lock::KeepUntilExit;
+use claviger::refresh::turn::Locks;
+use claviger::settings::{Settings, environment, invocation};
+use claviger::store::{index::Index, keyring::Keyring, mode::Pin, plaintext::Plaintext};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Every freed block of the heap is wiped, whichever library held a secret in it.
+#[global_allocator]
+static HEAP: ZeroAlloc<System> = ZeroAlloc(System);
+
+fn main() -> ExitCode {
+    claviger::harden::process();
+    let rendered = match invocation(std::env::args_os()) {
+        Ok(invocation) => {
+            let input = claviger::input(invocation.verb);
+            claviger::run(invocation, input, &environment, with_real_world)
+        }
+        Err(usage) => usage.rendered(),
+    };
+    ExitCode::from(claviger::deliver(&rendered))
+}
+
+fn with_real_world(settings: &Settings, serve: &mut dyn FnMut(&World<'_>)) {
+    let keep = KeepUntilExit::default();
+    serve(&World {
+        settings,
+        keyring: &Keyring::new(settings.keyring.clone(), settings.timeouts.keyring, keep.clone()),
+        plaintext: &Plaintext::new(&settings.state),
+        index: &Index::new(&settings.state),
+        pin: &Pin::new(&settings.state),
+        http: &Network { patience: settings.patience(), proxies: settings.proxies.clone() },
+        clock: &SystemClock::start(),
+        locks: &Locks {
+            keyring: None,
+            plaintext: settings.state.join("locks"),
+            keep,
+            patience: settings.timeouts.lock,
+        },
+    });
+}

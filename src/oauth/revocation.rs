@@ -1,0 +1,38 @@
+//! Token revocation (RFC 7009).
+
+use crate::http::{Error, Http};
+use crate::provider::{ClientProof, Destination};
+use crate::secret::RefreshToken;
+
+/// What became of a revocation; local erasure never depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server answered 200, as it also does for a token it does not know.
+    Revoked,
+    /// It could not be reached or refused.
+    Failed,
+}
+
+/// Asks the server to end the grant of a refresh token. Sent to the endpoint stored beside the token; the
+/// caller has already established that there is one.
+pub fn revoke(
+    http: &dyn Http,
+    destination: &Destination,
+    proof: &ClientProof<'_>,
+    token: &RefreshToken,
+) -> Outcome {
+    let Some(endpoint) = &destination.revocation_endpoint else { return Outcome::Failed };
+    let pairs = [("token", token.reveal()), ("token_type_hint", "refresh_token")];
+    match http.post(&super::post(endpoint, &destination.client_id, proof, &pairs)) {
+        Ok(reply) if reply.status == 200 => Outcome::Revoked,
+        Ok(_)
+        | Err(
+            Error::Unsent(_)
+            | Error::Untrusted(_)
+            | Error::ProxyAuth
+            | Error::BadProxy
+            | Error::Broken(_)
+            | Error::TooLarge,
+        ) => Outcome::Failed,
+    }
+}

@@ -1,0 +1,292 @@
+//! The token endpoint: a refresh request out, a grant or a refusal in (RFC 6749 sections 5 and 6).
+
+use crate::fields::{self, Fields, Value};
+use crate::http::{Post, Reply};
+use crate::limits::{SCOPES, SECONDS, SERVER_TEXT_BYTES, TEXT_BYTES};
+use crate::provider::{ClientProof, Destination};
+use crate::secret::{AccessToken, RefreshToken};
+use crate::time::Timestamp;
+
+/// What a server granted. It has no getters for callers' replies: it goes through the store first (I2).
+#[derive(Debug)]
+pub struct Granted {
+    /// The new access token.
+    pub access: AccessToken,
+    /// `Bearer` or `DPoP`, as the server spelt it.
+    pub token_type: String,
+    /// Lifetime in seconds from when the request was sent; `None` where the server names none that makes sense.
+    pub expires_in: Option<i64>,
+    /// The rotated refresh token, if the server sent one.
+    pub refresh: Option<RefreshToken>,
+    /// Lifetime of the refresh token in seconds, where the server names one.
+    pub refresh_expires_in: Option<i64>,
+    /// Scopes, where the server names them; absent means as asked for.
+    pub scopes: Option<Vec<String>>,
+}
+
+/// Why there is no grant.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// `invalid_grant` with status 400 or 401: this refresh token is dead.
+    InvalidGrant {
+        /// The server's `error_description`, not yet escaped.
+        description: Option<String>,
+    },
+    /// Any other OAuth error: client or configuration are wrong, the refresh token is not.
+    Rejected {
+        /// The server's `error`, not yet escaped.
+        error: String,
+        /// The server's `error_description`, not yet escaped.
+        description: Option<String>,
+    },
+    /// 404 or 410: there is no such endpoint.
+    NoEndpoint,
+    /// 407, from a proxy in between.
+    ProxyAuth,
+    /// It may work later: 408, 429, 5xx, or anything that is no OAuth reply at all.
+    Transient {
+        /// What came, in words of ours.
+        why: String,
+        /// `Retry-After` in seconds.
+        retry_after: Option<i64>,
+    },
+}
+
+/// A refresh request to the token's own destination. No `scope`: a refresh never asks for more than the
+/// grant has, and without the parameter it asks for exactly that.
+pub fn refresh_request(
+    destination: &Destination,
+    proof: &ClientProof<'_>,
+    token: &RefreshToken,
+    extra: &[(String, String)],
+) -> Post {
+    let mut pairs = vec![("grant_type", "refresh_token"), ("refresh_token", token.reveal())];
+    pairs.extend(extra.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    super::post(&destination.token_endpoint, &destination.client_id, proof, &pairs)
+}
+
+/// Reads a reply. Whatever it says, nothing here touches the stored token.
+pub fn read(reply: &Reply, now: Timestamp) -> Result<Granted, Refused> {
+    let retry_after = reply.retry_after.as_deref().and_then(|text| retry_after(text, now));
+    let transient = |why: &str| Refused::Transient { why: why.to_owned(), retry_after };
+    match reply.status {
+        404 | 410 => return Err(Refused::NoEndpoint),
+        407 => return Err(Refused::ProxyAuth),
+        status @ (408 | 429 | 500..=599) => return Err(transient(&format!("the server answered {status}"))),
+        status @ 300..=399 => {
+            return Err(transient(&format!(
+                "the server answered with a redirect ({status}), which is never followed"
+            )));
+        }
+        200 | 400..=499 => {}
+        status => return Err(transient(&format!("the server answered {status}"))),
+    }
+    if !is_json(reply.content_type.as_deref()) {
+        return Err(transient(&format!(
+            "the server answered {} with something that is not JSON",
+            reply.status
+        )));
+    }
+    let broken = |_: fields::Error| {
+        transient(&format!("the server answered {} with JSON that is no token reply", reply.status))
+    };
+    let mut fields = fields::json(&reply.body).and_then(Fields::of).map_err(broken)?;
+    match fields.any("error") {
+        Some(Value::Text(error)) => return Err(refusal(reply.status, error, &mut fields, retry_after)),
+        Some(_) => return Err(transient("the server answered with an `error` that is no text")),
+        None if reply.status != 200 => {
+            return Err(transient(&format!("the server answered {} without saying why", reply.status)));
+        }
+        None => {}
+    }
+    granted(&mut fields).map_err(|why| transient(&why))
+}
+
+fn refusal(status: u16, error: String, fields: &mut Fields, retry_after: Option<i64>) -> Refused {
+    let description = match fields.any("error_description") {
+        Some(Value::Text(text)) if text.len() <= SERVER_TEXT_BYTES => Some(text),
+        _ => None,
+    };
+    let error: String = error.chars().take(64).collect();
+    match (error.as_str(), status) {
+        ("invalid_grant", 400 | 401) => Refused::InvalidGrant { description },
+        ("temporarily_unavailable" | "server_error" | "slow_down", _) => {
+            Refused::Transient { why: format!("the server answered `{error}`"), retry_after }
+        }
+        _ => Refused::Rejected { error, description },
+    }
+}
+
+fn granted(fields: &mut Fields) -> Result<Granted, String> {
+    let wrong = |name: &str| format!("the server's reply has no usable `{name}`");
+    let Some(Value::Text(access)) = fields.any("access_token") else { return Err(wrong("access_token")) };
+    let access = AccessToken::new(&access).map_err(|_| wrong("access_token"))?;
+    let Some(Value::Text(token_type)) = fields.any("token_type") else { return Err(wrong("token_type")) };
+    // RFC 6749 section 7.1: a type we do not understand must not be used. DPoP needs a key we do not have.
+    if !token_type.eq_ignore_ascii_case("bearer") {
+        return Err(wrong("token_type"));
+    }
+    let refresh = match fields.any("refresh_token") {
+        None | Some(Value::Null) => None,
+        Some(Value::Text(text)) if text.is_empty() => None,
+        Some(Value::Text(text)) => Some(RefreshToken::new(&text).map_err(|_| wrong("refresh_token"))?),
+        Some(_) => return Err(wrong("refresh_token")),
+    };
+    let scopes = match fields.any("scope") {
+        Some(Value::Text(text)) if text.len() <= SCOPES * TEXT_BYTES => {
+            Some(text.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect())
+        }
+        // Not worth losing a rotated token over: the session keeps the scopes it had.
+        _ => None,
+    };
+    Ok(Granted {
+        access,
+        token_type,
+        expires_in: fields.any("expires_in").and_then(|value| lifetime(&value)),
+        refresh,
+        refresh_expires_in: (fields
+            .any("refresh_token_expires_in")
+            .or_else(|| fields.any("refresh_expires_in")))
+        .and_then(|value| lifetime(&value))
+        .filter(|seconds| *seconds > 0),
+        scopes,
+    })
+}
+
+/// A lifetime in seconds. Servers also send `"3600"` and `3600.0`; what makes no sense is no known lifetime,
+/// and what is over ten years is ten years.
+fn lifetime(value: &Value) -> Option<i64> {
+    let seconds = match value {
+        Value::Int(seconds) => *seconds,
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the cast saturates, and the cap below is far under it"
+        )]
+        Value::Float(seconds) if seconds.is_finite() => *seconds as i64,
+        Value::Text(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.parse().unwrap_or(i64::MAX)
+        }
+        _ => return None,
+    };
+    (seconds >= 0).then(|| seconds.min(SECONDS))
+}
+
+/// `Retry-After` as seconds or HTTP date (RFC 9110 section 10.2.3), held to a day: a server's slip must not
+/// lock anyone out for longer.
+fn retry_after(text: &str, now: Timestamp) -> Option<i64> {
+    const DAY: i64 = 86_400;
+    let text = text.trim();
+    let seconds = match text.parse::<i64>() {
+        Ok(seconds) => seconds,
+        Err(_) => Timestamp::parse_http_date(text)?.since(now),
+    };
+    (seconds >= 0).then(|| seconds.min(DAY))
+}
+
+fn is_json(content_type: Option<&str>) -> bool {
+    let kind =
+        content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(status: u16, content_type: &str, body: &str) -> Reply {
+        Reply {
+            status,
+            content_type: Some(content_type.to_owned()),
+            retry_after: None,
+            body: zeroize::Zeroizing::new(body.as_bytes().to_vec()),
+        }
+    }
+
+    fn json(status: u16, body: &str) -> Result<Granted, Refused> {
+        read(&reply(status, "application/json;charset=UTF-8", body), Timestamp::from_unix(0))
+    }
+
+    #[test]
+    fn a_grant_is_read_whatever_shape_its_lifetime_has() {
+        for (written, seconds) in [
+            ("3600", Some(3600)),
+            ("\"3600\"", Some(3600)),
+            ("3600.0", Some(3600)),
+            ("0", Some(0)),
+            ("-1", None),
+            ("true", None),
+            ("null", None),
+            ("\"soon\"", None),
+            ("99999999999999999999", Some(SECONDS)),
+            ("1e300", Some(SECONDS)),
+        ] {
+            let body = format!(r#"{{"access_token":"AT","token_type":"bearer","expires_in":{written}}}"#);
+            assert_eq!(json(200, &body).unwrap().expires_in, seconds, "{written}");
+        }
+    }
+
+    #[test]
+    fn an_empty_or_absent_refresh_token_means_keep_the_old_one() {
+        for part in ["", r#","refresh_token":"""#, r#","refresh_token":null"#] {
+            let body = format!(r#"{{"access_token":"AT","token_type":"Bearer"{part}}}"#);
+            assert!(json(200, &body).unwrap().refresh.is_none(), "{part}");
+        }
+    }
+
+    #[test]
+    fn a_success_that_is_no_token_may_work_later() {
+        for body in [
+            "",
+            "[]",
+            "null",
+            "{}",
+            "<html>",
+            "\u{feff}{}",
+            r#"{"access_token":"AT"}"#,
+            r#"{"token_type":"bearer"}"#,
+            r#"{"access_token":"","token_type":"bearer"}"#,
+            r#"{"access_token":"a\nb","token_type":"bearer"}"#,
+            r#"{"access_token":"AT","token_type":"mac"}"#,
+            r#"{"access_token":"AT","access_token":"B","token_type":"bearer"}"#,
+            r#"{"access_token":"AT","token_type":"bearer","refresh_token":" "}"#,
+        ] {
+            assert!(matches!(json(200, body), Err(Refused::Transient { .. })), "{body}");
+        }
+        let html = read(
+            &reply(200, "text/html", r#"{"access_token":"AT","token_type":"bearer"}"#),
+            Timestamp::from_unix(0),
+        );
+        assert!(matches!(html, Err(Refused::Transient { .. })));
+    }
+
+    #[test]
+    fn only_invalid_grant_with_400_or_401_is_the_end_of_a_token() {
+        let body = r#"{"error":"invalid_grant","error_description":"gone"}"#;
+        for status in [400, 401] {
+            assert_eq!(
+                json(status, body).unwrap_err(),
+                Refused::InvalidGrant { description: Some("gone".to_owned()) }
+            );
+        }
+        assert!(matches!(json(200, body), Err(Refused::Rejected { .. })));
+        assert!(matches!(json(403, body), Err(Refused::Rejected { .. })));
+        assert!(matches!(json(500, body), Err(Refused::Transient { .. })));
+        assert!(matches!(json(401, r#"{"error":"invalid_client"}"#), Err(Refused::Rejected { .. })));
+        assert!(matches!(json(400, r#"{"error":"server_error"}"#), Err(Refused::Transient { .. })));
+        assert!(matches!(json(404, "{}"), Err(Refused::NoEndpoint)));
+        for status in [302, 403, 408, 418, 429, 503] {
+            assert!(matches!(json(status, "{}"), Err(Refused::Transient { .. })), "{status}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_within_a_day() {
+        let now = Timestamp::parse("2026-10-21T07:27:00Z").unwrap();
+        assert_eq!(retry_after("120", now), Some(120));
+        assert_eq!(retry_after("Wed, 21 Oct 2026 07:28:00 GMT", now), Some(60));
+        assert_eq!(retry_after("999999999", now), Some(86_400));
+        for nonsense in ["-5", "soon", "", "Wed, 21 Oct 2020 07:28:00 GMT"] {
+            assert_eq!(retry_after(nonsense, now), None, "{nonsense}");
+        }
+    }
+}

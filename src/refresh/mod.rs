@@ -1,0 +1,363 @@
+//! The refresh transaction: wait for the lock, read again, ask the server once, save, let go.
+//!
+//! The order of the writes is what keeps a session alive through a crash. The refresh slot comes first:
+//! between the server's rotation and that write becoming durable the session can be lost, and no client can
+//! close that window. After it, every crash leaves a session that refreshes once more.
+//!
+//! ```text
+//! lock ─ read again ─ mark pending ─ POST ─ refresh slot, read back ─ access slot ─ unlock
+//! ```
+
+pub mod policy;
+pub mod turn;
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::harden::Uninterrupted;
+use crate::http::{self, Http};
+use crate::lock::{self, Guard};
+use crate::oauth::token::{self, Granted, Refused};
+use crate::provider::{Clients, Destination, Misconfigured};
+use crate::secret::hex;
+use crate::session::SessionName;
+use crate::store::index::{Entry, Index};
+use crate::store::record::{Bundle, ObtainedBy, Record, RefreshEntry, Tombstone};
+use crate::store::{self, Backend, Persisted};
+use crate::time::Timestamp;
+use policy::{Ask, Verdict, judge};
+use turn::{Locks, Moment, Turn};
+
+/// What a refresh works with.
+pub struct Tools<'a> {
+    /// Where the session was read, and where it is written: there and nowhere else.
+    pub backend: &'a dyn Backend,
+    /// The index beside it.
+    pub index: &'a Index,
+    /// The network.
+    pub http: &'a dyn Http,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// The locks.
+    pub locks: &'a Locks,
+    /// The configured clients.
+    pub clients: &'a dyn Clients,
+    /// How long a write is tried again after the server has answered.
+    pub save_patience: Duration,
+}
+
+/// A session with a token to hand out, and how it came about.
+#[derive(Debug)]
+pub enum Done {
+    /// We refreshed it.
+    Refreshed(Persisted),
+    /// Another process did while we waited.
+    Adopted(Persisted),
+    /// Another process is at it, and this token is good enough not to wait.
+    NeedNotWait(Persisted),
+}
+
+/// Why there is no new token. In none of these cases was anything deleted.
+#[derive(Debug)]
+pub enum Error {
+    /// The session ended while we waited: a logout is never undone.
+    Gone,
+    /// There is no refresh token.
+    NoRefreshToken,
+    /// There is one, but the server has declared it dead, now or before.
+    Dead {
+        /// What the server said, not yet escaped.
+        description: Option<String>,
+        /// A refresh was begun at this time and never ended: its answer may have been the rotation that
+        /// this token did not survive.
+        interrupted: Option<Timestamp>,
+    },
+    /// The server refused, or what it said is no token reply.
+    Refused(Refused),
+    /// The server could not be asked.
+    Http(http::Error),
+    /// The configuration stands in the way.
+    Misconfigured(Misconfigured),
+    /// Another process held the lock for as long as we could wait.
+    LockTimeout,
+    /// There is no usable lock, and without one there is no request.
+    Lock(lock::Error),
+    /// The store failed before the server was asked: nothing is lost.
+    Store(store::Error),
+    /// The server has rotated the token and the new one could not be saved.
+    Unsaved(store::Error),
+}
+
+impl From<lock::Error> for Error {
+    fn from(error: lock::Error) -> Self {
+        Self::Lock(error)
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<store::Rejected> for Error {
+    fn from(rejected: store::Rejected) -> Self {
+        Self::Store(rejected.error)
+    }
+}
+
+/// Refreshes a session that was judged due when it was read as `seen`.
+pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Error> {
+    let name = &seen.record().name;
+    let turn =
+        tools.locks.take(
+            &name.access_slot(),
+            tools.backend.storage(),
+            tools.clock,
+            |moment| match moment {
+                Moment::Busy => need_not_wait(tools, name, ask),
+                Moment::Released | Moment::Deadline => adopt(tools, seen, ask),
+            },
+        )?;
+    let guard = match turn {
+        Turn::Answered(done) => return Ok(done),
+        Turn::TimedOut => return Err(Error::LockTimeout),
+        Turn::Mine(guard) => guard,
+    };
+    let _calm = Uninterrupted::begin();
+    let current = present(tools, name)?;
+    if let Some(done) = adopted(tools, seen, &current, ask) {
+        return Ok(done(current));
+    }
+    let (current, entry) = refreshable(tools, &guard, current, ask)?;
+    let client = tools
+        .clients
+        .client_for(&current.record.services, &entry.destination)
+        .map_err(Error::Misconfigured)?;
+    let interrupted = current.record.pending;
+
+    // Proves that saving works before the old token is spent, and is a trace for whoever comes after a crash.
+    let begun = tools.clock.now();
+    let marked = Record { pending: Some(begun), ..current.record };
+    let current =
+        store::save(tools.backend, &guard, Bundle { record: marked, access: current.access })?.into_bundle();
+    if !guard.still_held() {
+        return Err(Error::LockTimeout);
+    }
+
+    let post = token::refresh_request(
+        &entry.destination,
+        &client.proof(entry.client_secret.as_ref()),
+        &entry.token,
+        &client.token_params,
+    );
+    let answer = match tools.http.post(&post) {
+        Ok(reply) => token::read(&reply, tools.clock.now()).map_err(Error::Refused),
+        Err(error) => Err(Error::Http(error)),
+    };
+    match answer {
+        Ok(granted) => keep(tools, &guard, current, entry, granted, begun).map(Done::Refreshed),
+        Err(Error::Refused(Refused::InvalidGrant { description })) => {
+            bury(tools, &guard, current, &entry)?;
+            Err(Error::Dead { description, interrupted })
+        }
+        Err(error) => {
+            unmark(tools, &guard, current, &error);
+            Err(error)
+        }
+    }
+}
+
+/// While another process is at it, an unforced caller whose token has some life left takes it and goes.
+fn need_not_wait(tools: &Tools<'_>, name: &SessionName, ask: Ask) -> Result<Option<Done>, Error> {
+    if ask.force {
+        return Ok(None);
+    }
+    let now = tools.clock.now();
+    let current = store::load(tools.backend, name)?;
+    Ok(current
+        .filter(|current| !current.record().erased && current.access().is_some())
+        .filter(|current| {
+            policy::seconds_left(current.record(), now).is_none_or(|left| left >= policy::NEED_NOT_WAIT)
+        })
+        .map(Done::NeedNotWait))
+}
+
+fn adopt(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Option<Done>, Error> {
+    let current = present(tools, &seen.record().name)?;
+    Ok(adopted(tools, seen, &current, ask).map(|done| done(current)))
+}
+
+fn present(tools: &Tools<'_>, name: &SessionName) -> Result<Persisted, Error> {
+    store::load(tools.backend, name)?.filter(|current| !current.record().erased).ok_or(Error::Gone)
+}
+
+/// A changed session is judged anew, and a good token in it is adopted even by a forced caller: it is newer
+/// than what that caller wanted to be rid of.
+fn adopted(
+    tools: &Tools<'_>,
+    seen: &Persisted,
+    current: &Persisted,
+    ask: Ask,
+) -> Option<fn(Persisted) -> Done> {
+    let changed = current.record().generation != seen.record().generation;
+    let unforced = Ask { force: false, ..ask };
+    let good =
+        judge(current, unforced, window(tools, current.record()), tools.clock.now()) != Verdict::Refresh;
+    (changed && good).then_some(Done::Adopted as fn(Persisted) -> Done)
+}
+
+/// The provider's own window for a session, where the configuration sets one.
+#[must_use]
+pub fn configured_window(clients: &dyn Clients, record: &Record) -> Option<i64> {
+    clients.min_validity(&Destination {
+        issuer: record.issuer.clone(),
+        token_endpoint: record.token_endpoint.clone()?,
+        revocation_endpoint: None,
+        client_id: record.client_id.clone()?,
+    })
+}
+
+fn window(tools: &Tools<'_>, record: &Record) -> Option<i64> {
+    configured_window(tools.clients, record)
+}
+
+/// The refresh token, read now and not before: what was read without the lock may be spent.
+fn refreshable(
+    tools: &Tools<'_>,
+    guard: &Guard,
+    current: Persisted,
+    ask: Ask,
+) -> Result<(Bundle, RefreshEntry), Error> {
+    let promised = current.record().has_refresh_token;
+    if promised == Some(false) {
+        return Err(Error::NoRefreshToken);
+    }
+    let name = current.record().name.clone();
+    let bundle = current.into_bundle();
+    let Some(entry) = store::load_refresh(tools.backend, guard, &name)? else {
+        if promised == Some(true) {
+            let why = "its record promises a refresh token and there is none".to_owned();
+            return Err(Error::Store(store::Error::Damaged {
+                what: format!("slot {}", name.refresh_slot()),
+                why,
+            }));
+        }
+        // Unknown is resolved once, so that no later call pays for it again.
+        let record = Record { has_refresh_token: Some(false), ..bundle.record };
+        store::save(tools.backend, guard, Bundle { record, access: bundle.access })?;
+        return Err(Error::NoRefreshToken);
+    };
+    match &bundle.record.tombstone {
+        Some(dead)
+            if dead.names(&entry.token) && !policy::tombstone_is_over(dead.at, ask, tools.clock.now()) =>
+        {
+            Err(Error::Dead { description: None, interrupted: None })
+        }
+        _ => Ok((bundle, entry)),
+    }
+}
+
+/// Makes a grant durable, refresh slot first. From here on nothing is ever put back.
+fn keep(
+    tools: &Tools<'_>,
+    guard: &Guard,
+    current: Bundle,
+    entry: RefreshEntry,
+    granted: Granted,
+    begun: Timestamp,
+) -> Result<Persisted, Error> {
+    let Granted { access, token_type, expires_in, refresh, refresh_expires_in, scopes } = granted;
+    let old = current.record;
+    let generation = old.generation.saturating_add(1);
+    let deadline = tools.clock.monotonic() + tools.save_patience;
+    let rotated = refresh.filter(|new| !new.same_as(&entry.token));
+    let refresh_token_expires_at = match (&rotated, refresh_expires_in) {
+        (_, Some(seconds)) => Some(begun.plus(seconds)),
+        (Some(_), None) => None,
+        (None, None) => old.refresh_token_expires_at,
+    };
+    if let Some(token) = rotated {
+        let next = RefreshEntry { token, generation, ..entry };
+        while let Err(error) = store::save_refresh(tools.backend, guard, &next) {
+            insist(tools, deadline, error)?;
+        }
+    }
+    let record = Record {
+        token_type,
+        scopes: scopes.unwrap_or(old.scopes),
+        obtained_at: begun,
+        obtained_by: ObtainedBy::Refresh,
+        expires_at: expires_in.map(|seconds| begun.plus(seconds)),
+        refresh_token_expires_at,
+        has_refresh_token: Some(true),
+        generation,
+        tombstone: None,
+        pending: None,
+        ..old
+    };
+    let mut bundle = Bundle { record, access: Some(access) };
+    let saved = loop {
+        match store::save(tools.backend, guard, bundle) {
+            Ok(saved) => break saved,
+            Err(rejected) => {
+                insist(tools, deadline, rejected.error)?;
+                bundle = *rejected.bundle;
+            }
+        }
+    };
+    // Hints only: a lost one is put right by the next write.
+    let _ = tools.index.put(&Entry::of(saved.record(), saved.storage()));
+    Ok(saved)
+}
+
+/// Waits before a failed write is tried again, until our patience ends: the server has already rotated, so
+/// giving up early is what costs the session. A keyring call that is still out cannot be followed by another.
+fn insist(tools: &Tools<'_>, deadline: Duration, error: store::Error) -> Result<(), Error> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    if matches!(error, store::Error::Timeout { .. }) || tools.clock.monotonic() >= deadline {
+        return Err(Error::Unsaved(error));
+    }
+    tools.clock.pause(PAUSE);
+    Ok(())
+}
+
+/// Records that the server has declared this refresh token dead, once it is certain that it was this one.
+fn bury(tools: &Tools<'_>, guard: &Guard, current: Bundle, sent: &RefreshEntry) -> Result<(), Error> {
+    let stored = store::load_refresh(tools.backend, guard, &sent.name)?;
+    if stored.is_some_and(|stored| !stored.token.same_as(&sent.token)) {
+        // Somebody wrote without the lock; the token there may be good, and the next call will try it.
+        let why = "the stored refresh token changed while the old one was refused".to_owned();
+        return Err(Error::Refused(Refused::Transient { why, retry_after: None }));
+    }
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|_| store::Error::Write {
+        what: format!("slot {}", sent.name.access_slot()),
+        why: "the system gave no random numbers".to_owned(),
+    })?;
+    let salt = hex(&random);
+    let tombstone = Tombstone { hash: sent.token.digest(&salt), salt, at: tools.clock.now() };
+    let record = Record {
+        tombstone: Some(tombstone),
+        pending: None,
+        generation: current.record.generation.saturating_add(1),
+        ..current.record
+    };
+    store::save(tools.backend, guard, Bundle { record, access: current.access })?;
+    Ok(())
+}
+
+/// Takes the mark back where the server has certainly not rotated. Where the exchange broke off it stays:
+/// that is what it is for.
+fn unmark(tools: &Tools<'_>, guard: &Guard, current: Bundle, error: &Error) {
+    let certain = match error {
+        Error::Http(http::Error::Broken(_) | http::Error::TooLarge)
+        | Error::Refused(Refused::Transient { .. }) => false,
+        _ => true,
+    };
+    if certain {
+        let record = Record { pending: None, ..current.record };
+        // The refusal is what the caller must hear of; the next refresh overwrites the mark.
+        let _ = store::save(tools.backend, guard, Bundle { record, access: current.access });
+    }
+}

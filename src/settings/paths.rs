@@ -1,0 +1,94 @@
+//! Where configuration and state lie, and what the machine is called.
+
+use std::path::PathBuf;
+
+use super::Environment;
+use crate::message::{Code, Failure};
+use crate::store::keyring;
+use crate::text::Escaped;
+
+pub(super) struct Paths {
+    pub(super) config: PathBuf,
+    pub(super) state: PathBuf,
+}
+
+impl Paths {
+    /// `CLAVIGER_HOME` for both, else the platform's own places.
+    pub(super) fn find(environment: Environment<'_>) -> Result<Self, Failure> {
+        if let Some(home) = environment("CLAVIGER_HOME").filter(|home| !home.is_empty()) {
+            let home = PathBuf::from(home);
+            if !home.is_absolute() {
+                let shown = home.display().to_string();
+                return Err(Failure::new(
+                    Code::ConfigInvalid,
+                    format!("CLAVIGER_HOME is not an absolute path: {}", Escaped(&shown)),
+                    "set it to a path that begins at the root, or unset it",
+                ));
+            }
+            return Ok(Self { config: home.join("config.toml"), state: home });
+        }
+        let folder = |name: &str| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        platform(&folder).ok_or_else(|| {
+            Failure::new(
+                Code::ConfigInvalid,
+                "there is no home folder to keep state in",
+                "set CLAVIGER_HOME to a folder of this user's, as an absolute path",
+            )
+        })
+    }
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+fn platform(folder: &dyn Fn(&str) -> Option<PathBuf>) -> Option<Paths> {
+    let home = folder("HOME").or_else(passwd_home);
+    let config = folder("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")))?;
+    let state = folder("XDG_STATE_HOME").or_else(|| home.as_ref().map(|home| home.join(".local/state")))?;
+    Some(Paths { config: config.join("claviger/config.toml"), state: state.join("claviger") })
+}
+
+#[cfg(target_os = "macos")]
+fn platform(folder: &dyn Fn(&str) -> Option<PathBuf>) -> Option<Paths> {
+    let home = folder("HOME").or_else(passwd_home)?.join("Library/Application Support/claviger");
+    Some(Paths { config: home.join("config.toml"), state: home })
+}
+
+#[cfg(unix)]
+fn passwd_home() -> Option<PathBuf> {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten()?;
+    Some(user.dir).filter(|home| home.is_absolute())
+}
+
+#[cfg(windows)]
+fn platform(_folder: &dyn Fn(&str) -> Option<PathBuf>) -> Option<Paths> {
+    use known_folders::{KnownFolder, get_known_folder_path};
+    let config = get_known_folder_path(KnownFolder::RoamingAppData)?.join("claviger").join("config.toml");
+    Some(Paths { config, state: get_known_folder_path(KnownFolder::LocalAppData)?.join("claviger") })
+}
+
+#[cfg(unix)]
+pub(super) fn machine(_environment: Environment<'_>) -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(windows)]
+pub(super) fn machine(environment: Environment<'_>) -> String {
+    environment("COMPUTERNAME")
+        .map_or_else(|| "unnamed".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn keyring(environment: Environment<'_>) -> keyring::Access {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+    let address =
+        environment("DBUS_SESSION_BUS_ADDRESS").map(|address| address.to_string_lossy().into_owned());
+    let runtime = environment("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    let socket = runtime.and_then(|runtime| std::fs::metadata(runtime.join("bus")).ok());
+    let euid = rustix::process::geteuid().as_raw();
+    let runtime_socket = socket.is_some_and(|found| found.file_type().is_socket() && found.uid() == euid);
+    keyring::Access { address, runtime_socket }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn keyring(_environment: Environment<'_>) -> keyring::Access {
+    keyring::Access
+}

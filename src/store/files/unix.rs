@@ -1,0 +1,244 @@
+//! `openat` from a checked folder, `O_NOFOLLOW`, and `rename` after `fsync`.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use zeroize::Zeroizing;
+
+use super::{Content, TEMPORARY, Writers, not_ours, read_limited, unreadable, unwritable};
+use crate::store::Error;
+
+const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+const OTHERS: Mode = Mode::RWXG.union(Mode::RWXO);
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+// Non-blocking, so that a FIFO in a file's place is found and not waited on.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
+/// A folder of ours below the state folder, mode 0700 under any umask.
+pub struct Folder {
+    root: PathBuf,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// The folder `name` in `root`. Nothing is touched yet.
+    #[must_use]
+    pub fn new(root: &Path, name: &str) -> Self {
+        Self { root: root.to_owned(), path: root.join(name) }
+    }
+
+    /// The path of a file in here.
+    #[must_use]
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Reads a file; `None` when it or the folder is not there.
+    pub fn read(&self, name: &str, limit: usize) -> Result<Option<Content>, Error> {
+        let Some(folder) = self.open()? else { return Ok(None) };
+        let path = self.path_of(name);
+        let file = match rustix::fs::openat(&folder, name, READ, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(not_ours(&path, "is a link")),
+            Err(errno) => return Err(unreadable(&path, &errno.into())),
+        };
+        let stat = rustix::fs::fstat(&file).map_err(|errno| unreadable(&path, &errno.into()))?;
+        ours(&path, &stat)?;
+        let repaired = Mode::from_raw_mode(stat.st_mode).intersects(OTHERS);
+        if repaired {
+            rustix::fs::fchmod(&file, PRIVATE).map_err(|errno| unreadable(&path, &errno.into()))?;
+        }
+        Ok(Some(Content { bytes: read_limited(&file, &path, limit)?, repaired }))
+    }
+
+    /// Replaces a file's content in one step that survives a power failure.
+    pub fn write(&self, name: &str, bytes: &[u8], writers: Writers) -> Result<(), Error> {
+        let folder = self.make()?;
+        let path = self.path_of(name);
+        let failed = |source: io::Error| unwritable(&path, &source);
+        // Another file type or a foreign owner in this place is refused, not replaced.
+        match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => ours(&path, &stat)?,
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(failed(errno.into())),
+        }
+        let temporary = writers.temporary_name(name).map_err(failed)?;
+        if writers == Writers::One {
+            match rustix::fs::unlinkat(&folder, &temporary, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(failed(errno.into())),
+            }
+        }
+        let written = write_new(&folder, &temporary, bytes)
+            .and_then(|()| Ok(rustix::fs::renameat(&folder, &temporary, &folder, name)?));
+        if let Err(source) = written {
+            // The write has failed already; litter that stays is never read.
+            let _ = rustix::fs::unlinkat(&folder, &temporary, AtFlags::empty());
+            return Err(failed(source));
+        }
+        rustix::fs::fsync(&folder).map_err(|errno| failed(errno.into()))
+    }
+
+    /// Deletes a file; `false` when it was not there.
+    pub fn delete(&self, name: &str) -> Result<bool, Error> {
+        let Some(folder) = self.open()? else { return Ok(false) };
+        let failed = |errno: Errno| unwritable(&self.path_of(name), &errno.into());
+        match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
+            Ok(()) => rustix::fs::fsync(&folder).map(|()| true).map_err(failed),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    /// The names of the files in here, sorted; none when the folder is not there.
+    pub fn names(&self) -> Result<Vec<String>, Error> {
+        if self.open()?.is_none() {
+            return Ok(Vec::new());
+        }
+        let failed = |source: io::Error| unreadable(&self.path, &source);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if let Some(name) = name.to_str().filter(|name| !name.starts_with(TEMPORARY)) {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn open(&self) -> Result<Option<OwnedFd>, Error> {
+        match checked_folder(&self.root, Others::MayRead)? {
+            None => Ok(None),
+            Some(_) => checked_folder(&self.path, Others::LoseAccess),
+        }
+    }
+
+    fn make(&self) -> Result<OwnedFd, Error> {
+        make_root(&self.root)?;
+        if let Some(folder) = checked_folder(&self.path, Others::LoseAccess)? {
+            return Ok(folder);
+        }
+        match rustix::fs::mkdir(&self.path, Mode::RWXU) {
+            Ok(()) => {
+                // The umask may have taken our own bits.
+                rustix::fs::chmod(&self.path, Mode::RWXU)
+                    .map_err(|errno| unwritable(&self.path, &errno.into()))?;
+            }
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(unwritable(&self.path, &errno.into())),
+        }
+        checked_folder(&self.path, Others::LoseAccess)?
+            .ok_or_else(|| not_ours(&self.path, "vanished while it was being made"))
+    }
+}
+
+/// Makes the state folder with its two markers: backups and version control are asked to pass it by.
+fn make_root(root: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    if checked_folder(root, Others::MayRead)?.is_some() {
+        return Ok(());
+    }
+    let failed = |source: io::Error| unwritable(root, &source);
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(failed)?;
+    std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    let folder = checked_folder(root, Others::MayRead)?
+        .ok_or_else(|| not_ours(root, "vanished while it was being made"))?;
+    for (name, text) in [
+        (".gitignore", "*\n"),
+        (
+            "CACHEDIR.TAG",
+            "Signature: 8a477f597d28d172789f06886806bc55\n# Sessions of claviger; not worth a backup.\n",
+        ),
+    ] {
+        match write_new(&folder, name, text.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(unwritable(&root.join(name), &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn write_new(folder: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(folder, name, flags, PRIVATE)?);
+    rustix::fs::fchmod(&file, PRIVATE)?;
+    crate::terminal::write_whole(&file, bytes)?;
+    file.sync_all()
+}
+
+/// What becomes of others' access to a folder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// They may look into it: the state folder itself may be one the user made, and is left as it is.
+    MayRead,
+    /// They lose it: the umask of whoever made the folder must not decide.
+    LoseAccess,
+}
+
+/// Opens a folder if it is there, and refuses one that somebody else owns or can write.
+fn checked_folder(path: &Path, others: Others) -> Result<Option<OwnedFd>, Error> {
+    let folder = match rustix::fs::open(path, DIRECTORY, Mode::empty()) {
+        Ok(folder) => folder,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP | Errno::NOTDIR) => return Err(not_ours(path, "is not a folder")),
+        Err(errno) => return Err(unreadable(path, &errno.into())),
+    };
+    let stat = rustix::fs::fstat(&folder).map_err(|errno| unreadable(path, &errno.into()))?;
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    if stat.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(not_ours(path, "belongs to another user"));
+    }
+    match others {
+        Others::MayRead if mode.intersects(Mode::WGRP | Mode::WOTH) => {
+            Err(not_ours(path, "can be written by others"))
+        }
+        Others::LoseAccess if mode.intersects(OTHERS) => {
+            rustix::fs::fchmod(&folder, Mode::RWXU).map_err(|errno| unreadable(path, &errno.into()))?;
+            Ok(Some(folder))
+        }
+        Others::MayRead | Others::LoseAccess => Ok(Some(folder)),
+    }
+}
+
+fn ours(path: &Path, stat: &Stat) -> Result<(), Error> {
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(not_ours(path, "is not a regular file"));
+    }
+    if stat.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(not_ours(path, "belongs to another user"));
+    }
+    if stat.st_nlink > 1 {
+        return Err(not_ours(path, "has a second name (hard link)"));
+    }
+    Ok(())
+}
+
+/// Reads a file the user or an administrator wrote: the configuration, or a secret it names. Links are
+/// followed (mounted secrets are links), the owner is us or root, and nobody else may write it.
+pub fn read_foreign(path: &Path, limit: usize) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(errno) => return Err(unreadable(path, &errno.into())),
+    };
+    let stat = rustix::fs::fstat(file.as_fd()).map_err(|errno| unreadable(path, &errno.into()))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(not_ours(path, "is not a regular file"));
+    }
+    if stat.st_uid != rustix::process::geteuid().as_raw() && stat.st_uid != 0 {
+        return Err(not_ours(path, "belongs to another user"));
+    }
+    if Mode::from_raw_mode(stat.st_mode).intersects(Mode::WGRP | Mode::WOTH) {
+        return Err(not_ours(path, "can be written by others"));
+    }
+    read_limited(&file, path, limit).map(Some)
+}

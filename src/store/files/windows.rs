@@ -1,0 +1,141 @@
+//! Files in the user's profile, whose inherited access list names only the user.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::{Content, TEMPORARY, Writers, not_ours, read_limited, unreadable, unwritable};
+use crate::store::Error;
+
+/// A folder of ours below the state folder.
+pub struct Folder {
+    root: PathBuf,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// The folder `name` in `root`. Nothing is touched yet.
+    #[must_use]
+    pub fn new(root: &Path, name: &str) -> Self {
+        Self { root: root.to_owned(), path: root.join(name) }
+    }
+
+    /// The path of a file in here.
+    #[must_use]
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Reads a file; `None` when it or the folder is not there.
+    pub fn read(&self, name: &str, limit: usize) -> Result<Option<Content>, Error> {
+        let path = self.path_of(name);
+        let Some(file) = open(&path)? else { return Ok(None) };
+        Ok(Some(Content { bytes: read_limited(&file, &path, limit)?, repaired: false }))
+    }
+
+    /// Replaces a file's content in one step.
+    pub fn write(&self, name: &str, bytes: &[u8], writers: Writers) -> Result<(), Error> {
+        self.make()?;
+        let path = self.path_of(name);
+        let failed = |source: io::Error| unwritable(&path, &source);
+        let temporary = self.path_of(&writers.temporary_name(name).map_err(failed)?);
+        if writers == Writers::One {
+            match std::fs::remove_file(&temporary) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
+            }
+        }
+        let written = write_new(&temporary, bytes).and_then(|()| replace(&temporary, &path));
+        if let Err(source) = written {
+            // The write has failed already; litter that stays is never read.
+            let _ = std::fs::remove_file(&temporary);
+            return Err(failed(source));
+        }
+        Ok(())
+    }
+
+    /// Deletes a file; `false` when it was not there.
+    pub fn delete(&self, name: &str) -> Result<bool, Error> {
+        let path = self.path_of(name);
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(unwritable(&path, &error)),
+        }
+    }
+
+    /// The names of the files in here, sorted; none when the folder is not there.
+    pub fn names(&self) -> Result<Vec<String>, Error> {
+        let failed = |source: io::Error| unreadable(&self.path, &source);
+        let entries = match std::fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name();
+            if let Some(name) = name.to_str().filter(|name| !name.starts_with(TEMPORARY)) {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The profile's access list names the user, SYSTEM and administrators; a folder elsewhere would
+    /// inherit whatever its parent has.
+    fn make(&self) -> Result<(), Error> {
+        std::fs::create_dir_all(&self.path).map_err(|source| unwritable(&self.path, &source))?;
+        let profile = known_folders::get_known_folder_path(known_folders::KnownFolder::Profile);
+        let inside = profile
+            .and_then(|profile| profile.canonicalize().ok())
+            .is_some_and(|profile| self.root.canonicalize().is_ok_and(|root| root.starts_with(profile)));
+        if inside { Ok(()) } else { Err(not_ours(&self.root, "is outside the user's profile")) }
+    }
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    crate::terminal::write_whole(&file, bytes)?;
+    file.sync_all()
+}
+
+/// A virus scanner or another reader may hold the target for a moment; the rename is then denied.
+fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    const TRIES: usize = 50;
+    let mut last = Ok(());
+    for _ in 0..TRIES {
+        last = std::fs::rename(from, to);
+        match &last {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => std::thread::yield_now(),
+            _ => return last,
+        }
+    }
+    last
+}
+
+fn open(path: &Path) -> Result<Option<File>, Error> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_file() => return Err(not_ours(path, "is not a regular file")),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(path, &error)),
+    }
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+/// Reads a file the user or an administrator wrote: the configuration, or a secret it names.
+pub fn read_foreign(path: &Path, limit: usize) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    match File::open(path) {
+        Ok(file) => read_limited(&file, path, limit).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}

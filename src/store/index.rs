@@ -1,0 +1,275 @@
+//! What sessions there are, without reading a slot: one small file per session, one per service and profile
+//! for its default account. No file is shared by two sessions' writers.
+//!
+//! The index is a superset of the truth and decides nothing: what it says is checked in the slot. A lost
+//! index is rebuilt from the backends; a damaged file is an error that names it.
+
+use std::path::Path;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::Error;
+use super::files::{Folder, Writers};
+use super::record::{FORMAT, Record};
+use crate::fields::{self, Fields};
+use crate::limits::{INDEX_BYTES, SERVICES, TEXT_BYTES, URL_BYTES};
+use crate::secret::hex;
+use crate::session::{Account, Profile, Service, SessionName, Storage};
+use crate::time::Timestamp;
+
+/// What the index says of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: SessionName,
+    /// Its label.
+    pub label: Option<String>,
+    /// The services it is granted for.
+    pub services: Vec<Service>,
+    /// Where it was last written.
+    pub storage: Storage,
+    /// When its access token ended, as last seen.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it had a refresh token, as last seen.
+    pub has_refresh_token: Option<bool>,
+    /// Its generation, as last seen.
+    pub generation: i64,
+}
+
+impl Entry {
+    /// What the index should say of a record.
+    #[must_use]
+    pub fn of(record: &Record, storage: Storage) -> Self {
+        Self {
+            name: record.name.clone(),
+            label: record.label.clone(),
+            services: record.services.clone(),
+            storage,
+            expires_at: record.expires_at,
+            has_refresh_token: record.has_refresh_token,
+            generation: record.generation,
+        }
+    }
+}
+
+/// Everything in the index, and what could not be read of it.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The entries, sorted by name.
+    pub entries: Vec<Entry>,
+    /// The first file that could not be read, as the error that names it.
+    pub damaged: Option<Error>,
+}
+
+/// The index of a state folder.
+pub struct Index {
+    sessions: Folder,
+    defaults: Folder,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EntryOut<'a> {
+    format: i64,
+    service: &'a Service,
+    account: &'a Account,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<&'a Profile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    services: &'a [Service],
+    storage: Storage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_refresh_token: Option<bool>,
+    generation: i64,
+}
+
+#[derive(Serialize)]
+struct DefaultOut<'a> {
+    format: i64,
+    service: &'a Service,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<&'a Profile>,
+    account: &'a Account,
+}
+
+impl Index {
+    /// The index of a state folder. Nothing is touched yet.
+    #[must_use]
+    pub fn new(state: &Path) -> Self {
+        Self { sessions: Folder::new(state, "index"), defaults: Folder::new(state, "defaults") }
+    }
+
+    /// Reads every entry.
+    pub fn all(&self) -> Result<Listing, Error> {
+        let mut listing = Listing::default();
+        for file in self.sessions.names()? {
+            match read(&self.sessions, &file, entry) {
+                Ok(Some(entry)) if file_of(&entry.name) == file => listing.entries.push(entry),
+                Ok(Some(_)) => {
+                    let misplaced = damaged(&self.sessions, &file, "it describes another session");
+                    listing.damaged.get_or_insert(misplaced);
+                }
+                // Erased by another process since the names were read.
+                Ok(None) => {}
+                Err(error) => {
+                    listing.damaged.get_or_insert(error);
+                }
+            }
+        }
+        listing.entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(listing)
+    }
+
+    /// Reads one session's entry.
+    pub fn entry(&self, name: &SessionName) -> Result<Option<Entry>, Error> {
+        read(&self.sessions, &file_of(name), entry)
+    }
+
+    /// Writes one session's entry.
+    pub fn put(&self, entry: &Entry) -> Result<(), Error> {
+        let Entry { name, label, services, storage, expires_at, has_refresh_token, generation } = entry;
+        let out = EntryOut {
+            format: FORMAT,
+            service: &name.service,
+            account: &name.account,
+            profile: name.profile.as_ref(),
+            label: label.as_deref(),
+            services,
+            storage: *storage,
+            expires_at: *expires_at,
+            has_refresh_token: *has_refresh_token,
+            generation: *generation,
+        };
+        write(&self.sessions, &file_of(name), &out)
+    }
+
+    /// Removes one session's entry.
+    pub fn remove(&self, name: &SessionName) -> Result<(), Error> {
+        self.sessions.delete(&file_of(name)).map(|_| ())
+    }
+
+    /// The default account of a service, for sessions of one profile or of none.
+    pub fn default_account(
+        &self,
+        service: &Service,
+        profile: Option<&Profile>,
+    ) -> Result<Option<Account>, Error> {
+        let file = default_file(service, profile);
+        let found = read(&self.defaults, &file, default)?;
+        match found {
+            None => Ok(None),
+            Some((named, of, account)) if named == *service && of.as_ref() == profile => Ok(Some(account)),
+            Some(_) => Err(damaged(&self.defaults, &file, "it describes another service")),
+        }
+    }
+
+    /// Pins the default account of a service.
+    pub fn pin_default(
+        &self,
+        service: &Service,
+        profile: Option<&Profile>,
+        account: &Account,
+    ) -> Result<(), Error> {
+        write(
+            &self.defaults,
+            &default_file(service, profile),
+            &DefaultOut { format: FORMAT, service, profile, account },
+        )
+    }
+
+    /// Unpins the default account of a service.
+    pub fn unpin_default(&self, service: &Service, profile: Option<&Profile>) -> Result<(), Error> {
+        self.defaults.delete(&default_file(service, profile)).map(|_| ())
+    }
+}
+
+fn file_of(name: &SessionName) -> String {
+    format!("{}.json", name.access_slot().digest())
+}
+
+fn default_file(service: &Service, profile: Option<&Profile>) -> String {
+    let name =
+        profile.map_or_else(|| service.to_string(), |profile| format!("{service}#{}", profile.as_str()));
+    format!("{}.json", hex(&Sha256::digest(name)))
+}
+
+fn damaged(folder: &Folder, file: &str, why: &str) -> Error {
+    let path = folder.path_of(file);
+    Error::Damaged {
+        what: format!("index file {}", crate::text::Escaped(&path.display().to_string())),
+        why: why.to_owned(),
+    }
+}
+
+fn write(folder: &Folder, file: &str, out: &impl Serialize) -> Result<(), Error> {
+    let bytes = serde_json::to_vec(out).map_err(|_| damaged(folder, file, "it cannot be written as JSON"))?;
+    folder.write(file, &bytes, Writers::Many)
+}
+
+fn read<T>(
+    folder: &Folder,
+    file: &str,
+    decode: impl FnOnce(&mut Fields) -> Result<T, fields::Error>,
+) -> Result<Option<T>, Error> {
+    let Some(content) = folder.read(file, INDEX_BYTES)? else { return Ok(None) };
+    let decoded = fields::json(&content.bytes).and_then(Fields::of).and_then(|mut fields| {
+        let format = fields.count("format", i64::MAX)?;
+        if format > Some(FORMAT) {
+            return Ok(None);
+        }
+        let value = decode(&mut fields)?;
+        fields.done()?;
+        Ok(Some(value))
+    });
+    match decoded {
+        Ok(Some(value)) => Ok(Some(value)),
+        Ok(None) => Err(Error::Newer { what: format!("index file {}", folder.path_of(file).display()) }),
+        Err(error) => Err(damaged(folder, file, &error.to_string())),
+    }
+}
+
+fn entry(fields: &mut Fields) -> Result<Entry, fields::Error> {
+    let name =
+        SessionName { service: service(fields)?, account: account(fields)?, profile: profile(fields)? };
+    let services = fields.list("services", SERVICES, URL_BYTES)?.unwrap_or_default();
+    let services: Result<Vec<_>, _> = services.iter().map(|text| Service::parse(text)).collect();
+    Ok(Entry {
+        name,
+        label: fields.text("label", TEXT_BYTES)?,
+        services: services
+            .map_err(|_| fields.error("services", fields::Problem::Wanted("a list of services")))?,
+        storage: required(fields, "storage", |text| Storage::parse(text).ok_or("is no storage"))?,
+        expires_at: fields
+            .parsed("expiresAt", TEXT_BYTES, |text| Timestamp::parse(text).ok_or("is no time"))?,
+        has_refresh_token: fields.truth("hasRefreshToken")?,
+        generation: fields.count("generation", i64::MAX)?.unwrap_or(0),
+    })
+}
+
+fn default(fields: &mut Fields) -> Result<(Service, Option<Profile>, Account), fields::Error> {
+    Ok((service(fields)?, profile(fields)?, account(fields)?))
+}
+
+fn service(fields: &mut Fields) -> Result<Service, fields::Error> {
+    required(fields, "service", |text| Service::parse(text).map_err(crate::address::Error::words))
+}
+
+fn account(fields: &mut Fields) -> Result<Account, fields::Error> {
+    required(fields, "account", Account::parse)
+}
+
+fn profile(fields: &mut Fields) -> Result<Option<Profile>, fields::Error> {
+    fields.parsed("profile", TEXT_BYTES, Profile::parse)
+}
+
+fn required<T>(
+    fields: &mut Fields,
+    key: &str,
+    parse: impl FnOnce(&str) -> Result<T, &'static str>,
+) -> Result<T, fields::Error> {
+    fields.parsed(key, URL_BYTES, parse)?.ok_or_else(|| fields.error(key, fields::Problem::Missing))
+}

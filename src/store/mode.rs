@@ -1,0 +1,171 @@
+//! Which backend, and which of five sources decided it.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Error;
+use super::files::{Folder, Writers};
+use super::record::FORMAT;
+use crate::fields::{self, Fields};
+use crate::limits::{INDEX_BYTES, TEXT_BYTES};
+use crate::session::Storage;
+
+/// What decided the storage, the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `--storage`.
+    Flag,
+    /// `CLAVIGER_STORAGE`.
+    Environment,
+    /// `storage` in `config.toml`.
+    Config,
+    /// The pin of this machine.
+    Pin,
+    /// Nobody: it is the keyring.
+    Default,
+}
+
+impl Source {
+    /// A choice for this call only: it pins nothing and leaves the other backend alone.
+    #[must_use]
+    pub fn is_ephemeral(self) -> bool {
+        matches!(self, Self::Flag | Self::Environment)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flag => "--storage",
+            Self::Environment => "CLAVIGER_STORAGE",
+            Self::Config => "`storage` in config.toml",
+            Self::Pin => "this machine's pin",
+            Self::Default => "the default",
+        })
+    }
+}
+
+/// The storage of this call and what decided it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode {
+    /// Where sessions are.
+    pub storage: Storage,
+    /// Who said so.
+    pub source: Source,
+}
+
+/// What the sources say, each already read: a text is a word somebody wrote.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// `--storage`.
+    pub flag: Option<String>,
+    /// `CLAVIGER_STORAGE`; set but empty counts as not set.
+    pub environment: Option<String>,
+    /// `storage` in `config.toml`.
+    pub config: Option<String>,
+}
+
+/// A word that names no storage, and who wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknown(pub Source);
+
+impl Choices {
+    /// The strongest explicit choice there is. All are checked, so that a misspelt one never hides.
+    pub fn explicit(&self) -> Result<Option<Mode>, Unknown> {
+        let sources = [
+            (&self.flag, Source::Flag),
+            (&self.environment, Source::Environment),
+            (&self.config, Source::Config),
+        ];
+        let mut chosen = None;
+        for (word, source) in sources {
+            if let Some(word) = word.as_deref().filter(|word| !word.trim().is_empty()) {
+                let storage = Storage::parse(word).ok_or(Unknown(source))?;
+                chosen = chosen.or(Some(Mode { storage, source }));
+            }
+        }
+        Ok(chosen)
+    }
+}
+
+/// This machine's pin: a file of its state, not a line in the configuration, which may be shared.
+pub struct Pin {
+    folder: Folder,
+}
+
+const FILE: &str = "storage.json";
+
+#[derive(Serialize)]
+struct PinOut<'a> {
+    format: i64,
+    storage: Storage,
+    machine: &'a str,
+}
+
+impl Pin {
+    /// The pin of a state folder. Nothing is touched yet.
+    #[must_use]
+    pub fn new(state: &Path) -> Self {
+        Self { folder: Folder::new(state, "pin") }
+    }
+
+    /// What is pinned for this machine; a pin that names another machine came with a copied home folder
+    /// and says nothing.
+    pub fn read(&self, machine: &str) -> Result<Option<Storage>, Error> {
+        let Some(content) = self.folder.read(FILE, INDEX_BYTES)? else { return Ok(None) };
+        let decoded = fields::json(&content.bytes).and_then(Fields::of).and_then(|mut fields| {
+            let newer = fields.count("format", i64::MAX)? > Some(FORMAT);
+            let storage =
+                fields.parsed("storage", TEXT_BYTES, |text| Storage::parse(text).ok_or("is no storage"))?;
+            Ok((newer, storage, fields.required_text("machine", TEXT_BYTES)?))
+        });
+        let what = format!("file {}", crate::text::Escaped(&self.folder.path_of(FILE).display().to_string()));
+        match decoded {
+            Ok((true, ..)) => Err(Error::Newer { what }),
+            Ok((false, storage, named)) => Ok(storage.filter(|_| named == machine)),
+            Err(error) => Err(Error::Damaged { what, why: error.to_string() }),
+        }
+    }
+
+    /// Pins a storage for this machine.
+    pub fn write(&self, machine: &str, storage: Storage) -> Result<(), Error> {
+        let what = format!("file {}", crate::text::Escaped(&self.folder.path_of(FILE).display().to_string()));
+        let bytes = serde_json::to_vec(&PinOut { format: FORMAT, storage, machine })
+            .map_err(|error| Error::Write { what, why: error.to_string() })?;
+        self.folder.write(FILE, &bytes, Writers::Many)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choices(flag: Option<&str>, environment: Option<&str>, config: Option<&str>) -> Choices {
+        let own = |word: Option<&str>| word.map(str::to_owned);
+        Choices { flag: own(flag), environment: own(environment), config: own(config) }
+    }
+
+    #[test]
+    fn the_flag_beats_the_environment_beats_the_configuration() {
+        let mode = |choices: Choices| choices.explicit().unwrap().map(|mode| (mode.storage, mode.source));
+        assert_eq!(mode(choices(None, None, None)), None);
+        assert_eq!(mode(choices(None, None, Some("plaintext"))), Some((Storage::Plaintext, Source::Config)));
+        assert_eq!(
+            mode(choices(None, Some(" Keyring "), Some("plaintext"))),
+            Some((Storage::Keyring, Source::Environment))
+        );
+        assert_eq!(
+            mode(choices(Some("PLAINTEXT"), Some("keyring"), None)),
+            Some((Storage::Plaintext, Source::Flag))
+        );
+        assert_eq!(mode(choices(None, Some(""), None)), None);
+    }
+
+    #[test]
+    fn a_misspelt_word_names_its_source_even_where_it_would_lose() {
+        assert_eq!(choices(None, Some("keychain"), None).explicit(), Err(Unknown(Source::Environment)));
+        assert_eq!(choices(Some("keyring"), None, Some("plain")).explicit(), Err(Unknown(Source::Config)));
+    }
+}

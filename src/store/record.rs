@@ -1,0 +1,458 @@
+//! The values in slots: format 1, JSON, each naming the slot it belongs to.
+//!
+//! This is users' stored state. A field is never renamed, and a new one raises [`FORMAT`]: an older version
+//! must leave what it does not understand alone instead of writing it back without.
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::{Error, Value};
+use crate::address::Endpoint;
+use crate::fields::{self, Fields, Problem};
+use crate::limits::{SCOPES, SECRET_BYTES, SERVICES, SLOT_BYTES, TEXT_BYTES, TOKEN_BYTES, URL_BYTES};
+use crate::provider::Destination;
+use crate::secret::{AccessToken, ClientSecret, RefreshToken};
+use crate::session::{Account, Profile, Service, SessionName, SlotName, Storage};
+use crate::time::Timestamp;
+
+/// The one format there is.
+pub const FORMAT: i64 = 1;
+
+/// A session's metadata: everything but its tokens. It lies in the access slot with the access token, as
+/// one value, so that the two can never disagree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its name.
+    pub name: SessionName,
+    /// A word people use for it.
+    pub label: Option<String>,
+    /// The user name some tools want beside the token.
+    pub username: Option<String>,
+    /// The services it was granted for; nothing widens this but a store or login (I11).
+    pub services: Vec<Service>,
+    /// The issuer identifier.
+    pub issuer: Option<String>,
+    /// The token endpoint.
+    pub token_endpoint: Option<Endpoint>,
+    /// The client identifier.
+    pub client_id: Option<String>,
+    /// Scopes.
+    pub scopes: Vec<String>,
+    /// `Bearer`, mostly.
+    pub token_type: String,
+    /// When the access token came to us.
+    pub obtained_at: Timestamp,
+    /// How it came.
+    pub obtained_by: ObtainedBy,
+    /// When the access token ends, where known.
+    pub expires_at: Option<Timestamp>,
+    /// When the refresh token ends, where known.
+    pub refresh_token_expires_at: Option<Timestamp>,
+    /// Whether the refresh slot is filled; `None`: not known.
+    pub has_refresh_token: Option<bool>,
+    /// Raised by every change of the session.
+    pub generation: i64,
+    /// The refresh token the server has declared dead.
+    pub tombstone: Option<Tombstone>,
+    /// A refresh was begun at this time and has not ended: proof that saving works, and a trace after a crash.
+    pub pending: Option<Timestamp>,
+    /// The session was ended; whoever finds this finishes the erasure.
+    pub erased: bool,
+    /// The session is on its way to this backend.
+    pub moved_to: Option<Storage>,
+}
+
+/// How an access token came to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObtainedBy {
+    /// A caller stored it.
+    Store,
+    /// We got it from the token endpoint.
+    Refresh,
+}
+
+impl ObtainedBy {
+    const ALL: [(Self, &'static str); 2] = [(Self::Store, "store"), (Self::Refresh, "refresh")];
+}
+
+/// A refresh token that must not be sent again: recognised by a salted hash, not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// Random, in hex.
+    pub salt: String,
+    /// SHA-256 over salt and token, in hex.
+    pub hash: String,
+    /// When the server declared it dead.
+    pub at: Timestamp,
+}
+
+impl Tombstone {
+    /// Whether this is the dead token.
+    #[must_use]
+    pub fn names(&self, token: &RefreshToken) -> bool {
+        token.digest(&self.salt) == self.hash
+    }
+}
+
+impl Record {
+    /// Whether a token of this session opens a service: it was granted for it, or for a prefix of it.
+    #[must_use]
+    pub fn granted_for(&self, service: &Service) -> bool {
+        self.services.iter().any(|granted| granted.covers(service))
+    }
+
+    /// A session that is what it is: no refresh token, no expiry; an API key or personal access token.
+    #[must_use]
+    pub fn is_static(&self) -> bool {
+        self.has_refresh_token == Some(false) && self.expires_at.is_none()
+    }
+}
+
+/// The value of an access slot.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The metadata.
+    pub record: Record,
+    /// The access token; `None` when it was dropped or the session ended.
+    pub access: Option<AccessToken>,
+}
+
+/// The value of a refresh slot: the token and the only place it may be sent.
+#[derive(Debug)]
+pub struct RefreshEntry {
+    /// The session's name.
+    pub name: SessionName,
+    /// The refresh token.
+    pub token: RefreshToken,
+    /// Where it may be sent, and as which client.
+    pub destination: Destination,
+    /// The client's secret there, where it came with the token by `store`.
+    pub client_secret: Option<ClientSecret>,
+    /// The generation of the session it belongs to.
+    pub generation: i64,
+}
+
+/// Why a value is not what it should be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Its format number is above [`FORMAT`].
+    Newer,
+    /// It cannot be read, or is another slot's.
+    Damaged(String),
+}
+
+impl Fault {
+    /// As the error of that slot.
+    #[must_use]
+    pub fn of(self, slot: &SlotName) -> Error {
+        let what = super::slot_words(slot);
+        match self {
+            Self::Newer => Error::Newer { what },
+            Self::Damaged(why) => Error::Damaged { what, why },
+        }
+    }
+}
+
+impl From<fields::Error> for Fault {
+    fn from(error: fields::Error) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccessOut<'a> {
+    format: i64,
+    slot: &'static str,
+    #[serde(flatten)]
+    name: NameOut<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    services: &'a [Service],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_endpoint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
+    scopes: &'a [String],
+    token_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<&'a str>,
+    obtained_at: Timestamp,
+    obtained_by: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token_expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_refresh_token: Option<bool>,
+    generation: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tombstone: Option<TombstoneOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<Timestamp>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    erased: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_to: Option<Storage>,
+}
+
+#[derive(Serialize)]
+struct NameOut<'a> {
+    service: &'a str,
+    account: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<&'a str>,
+}
+
+impl<'a> NameOut<'a> {
+    fn of(name: &'a SessionName) -> Self {
+        Self {
+            service: name.service.as_str(),
+            account: name.account.as_str(),
+            profile: name.profile.as_ref().map(Profile::as_str),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TombstoneOut<'a> {
+    salt: &'a str,
+    hash: &'a str,
+    at: Timestamp,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefreshOut<'a> {
+    format: i64,
+    slot: &'static str,
+    #[serde(flatten)]
+    name: NameOut<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a str>,
+    token_endpoint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation_endpoint: Option<&'a str>,
+    client_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<&'a str>,
+    refresh_token: &'a str,
+    generation: i64,
+}
+
+/// Serialising into memory fails for no type here; an empty value would be refused on the next load.
+fn encode(value: &impl Serialize) -> Value {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * TOKEN_BYTES));
+    if serde_json::to_writer(&mut *bytes, value).is_err() {
+        bytes.clear();
+    }
+    bytes
+}
+
+impl Bundle {
+    /// The bytes for the access slot.
+    #[must_use]
+    pub fn encode(&self) -> Value {
+        let Record {
+            name,
+            label,
+            username,
+            services,
+            issuer,
+            token_endpoint,
+            client_id,
+            scopes,
+            token_type,
+            obtained_at,
+            obtained_by,
+            expires_at,
+            refresh_token_expires_at,
+            has_refresh_token,
+            generation,
+            tombstone,
+            pending,
+            erased,
+            moved_to,
+        } = &self.record;
+        encode(&AccessOut {
+            format: FORMAT,
+            slot: "access",
+            name: NameOut::of(name),
+            label: label.as_deref(),
+            username: username.as_deref(),
+            services,
+            issuer: issuer.as_deref(),
+            token_endpoint: token_endpoint.as_ref().map(Endpoint::as_str),
+            client_id: client_id.as_deref(),
+            scopes,
+            token_type,
+            access_token: self.access.as_ref().map(AccessToken::expose),
+            obtained_at: *obtained_at,
+            obtained_by: match obtained_by {
+                ObtainedBy::Store => "store",
+                ObtainedBy::Refresh => "refresh",
+            },
+            expires_at: *expires_at,
+            refresh_token_expires_at: *refresh_token_expires_at,
+            has_refresh_token: *has_refresh_token,
+            generation: *generation,
+            tombstone: tombstone.as_ref().map(|Tombstone { salt, hash, at }| TombstoneOut {
+                salt,
+                hash,
+                at: *at,
+            }),
+            pending: *pending,
+            erased: *erased,
+            moved_to: *moved_to,
+        })
+    }
+
+    /// Reads an access slot's bytes; `expected` is whose slot it was found in, where that is known.
+    pub fn decode(bytes: &[u8], expected: Option<&SessionName>) -> Result<Self, Fault> {
+        let (mut fields, name) = open(bytes, "access", expected)?;
+        let obtained_by = fields.required_text("obtainedBy", TEXT_BYTES)?;
+        let obtained_by = ObtainedBy::ALL.into_iter().find(|(_, word)| *word == obtained_by);
+        let tombstone = match fields.object("tombstone")? {
+            None => None,
+            Some(mut inner) => {
+                let tombstone = Tombstone {
+                    salt: inner.required_text("salt", TEXT_BYTES)?,
+                    hash: inner.required_text("hash", TEXT_BYTES)?,
+                    at: required_time(&mut inner, "at")?,
+                };
+                inner.done()?;
+                Some(tombstone)
+            }
+        };
+        let services = fields.list("services", SERVICES, URL_BYTES)?.unwrap_or_default();
+        let services: Option<Vec<Service>> = services.iter().map(|text| Service::parse(text).ok()).collect();
+        let record = Record {
+            name,
+            label: fields.text("label", TEXT_BYTES)?,
+            username: fields.text("username", TEXT_BYTES)?,
+            services: services
+                .ok_or_else(|| fields.error("services", Problem::Wanted("a list of services")))?,
+            issuer: fields.text("issuer", URL_BYTES)?,
+            token_endpoint: endpoint(&mut fields, "tokenEndpoint")?,
+            client_id: fields.text("clientId", TEXT_BYTES)?,
+            scopes: fields.list("scopes", SCOPES, TEXT_BYTES)?.unwrap_or_default(),
+            token_type: fields.required_text("tokenType", TEXT_BYTES)?,
+            obtained_at: required_time(&mut fields, "obtainedAt")?,
+            obtained_by: obtained_by
+                .map(|(by, _)| by)
+                .ok_or_else(|| fields.error("obtainedBy", Problem::Wanted("store or refresh")))?,
+            expires_at: time(&mut fields, "expiresAt")?,
+            refresh_token_expires_at: time(&mut fields, "refreshTokenExpiresAt")?,
+            has_refresh_token: fields.truth("hasRefreshToken")?,
+            generation: generation(&mut fields)?,
+            tombstone,
+            pending: time(&mut fields, "pending")?,
+            erased: fields.truth("erased")?.unwrap_or(false),
+            moved_to: fields
+                .parsed("movedTo", TEXT_BYTES, |text| Storage::parse(text).ok_or("is no storage"))?,
+        };
+        let access = fields.parsed("accessToken", TOKEN_BYTES, AccessToken::new)?;
+        fields.done()?;
+        Ok(Self { record, access })
+    }
+}
+
+impl RefreshEntry {
+    /// The bytes for the refresh slot.
+    #[must_use]
+    pub fn encode(&self) -> Value {
+        let Self { name, token, destination, client_secret, generation } = self;
+        let Destination { issuer, token_endpoint, revocation_endpoint, client_id } = destination;
+        encode(&RefreshOut {
+            format: FORMAT,
+            slot: "refresh",
+            name: NameOut::of(name),
+            issuer: issuer.as_deref(),
+            token_endpoint: token_endpoint.as_str(),
+            revocation_endpoint: revocation_endpoint.as_ref().map(Endpoint::as_str),
+            client_id,
+            client_secret: client_secret.as_ref().map(ClientSecret::reveal),
+            refresh_token: token.reveal(),
+            generation: *generation,
+        })
+    }
+
+    /// Reads a refresh slot's bytes.
+    pub fn decode(bytes: &[u8], expected: &SessionName) -> Result<Self, Fault> {
+        let (mut fields, name) = open(bytes, "refresh", Some(expected))?;
+        let missing = |fields: &Fields, key: &str| Fault::from(fields.error(key, Problem::Missing));
+        let token = fields.parsed("refreshToken", TOKEN_BYTES, RefreshToken::new)?;
+        let token_endpoint = endpoint(&mut fields, "tokenEndpoint")?;
+        let entry = Self {
+            name,
+            token: token.ok_or_else(|| missing(&fields, "refreshToken"))?,
+            destination: Destination {
+                issuer: fields.text("issuer", URL_BYTES)?,
+                token_endpoint: token_endpoint.ok_or_else(|| missing(&fields, "tokenEndpoint"))?,
+                revocation_endpoint: endpoint(&mut fields, "revocationEndpoint")?,
+                client_id: fields.required_text("clientId", TEXT_BYTES)?,
+            },
+            client_secret: fields.parsed("clientSecret", SECRET_BYTES, ClientSecret::new)?,
+            generation: generation(&mut fields)?,
+        };
+        fields.done()?;
+        Ok(entry)
+    }
+}
+
+/// Reads what every value begins with: its format, which slot it is, and whose.
+fn open(
+    bytes: &[u8],
+    slot: &'static str,
+    expected: Option<&SessionName>,
+) -> Result<(Fields, SessionName), Fault> {
+    if bytes.len() > SLOT_BYTES {
+        return Err(Fault::Damaged(format!("it is over {SLOT_BYTES} bytes")));
+    }
+    let mut fields = fields::json(bytes).and_then(Fields::of)?;
+    match fields.count("format", i64::MAX)? {
+        Some(FORMAT) => {}
+        Some(newer) if newer > FORMAT => return Err(Fault::Newer),
+        _ => return Err(Fault::Damaged("it has no format number".to_owned())),
+    }
+    if fields.required_text("slot", TEXT_BYTES)? != slot {
+        return Err(Fault::Damaged("it is another kind of slot".to_owned()));
+    }
+    let invalid =
+        |fields: &Fields, key: &str| Fault::from(fields.error(key, Problem::Invalid("is not one of ours")));
+    let service = fields.required_text("service", URL_BYTES)?;
+    let account = fields.required_text("account", TEXT_BYTES)?;
+    let name = SessionName {
+        // Byte for byte: what is not in canonical form was not written by us.
+        service: Service::parse(&service)
+            .ok()
+            .filter(|canonical| canonical.as_str() == service)
+            .ok_or_else(|| invalid(&fields, "service"))?,
+        account: Account::parse(&account).map_err(|_| invalid(&fields, "account"))?,
+        profile: fields.parsed("profile", TEXT_BYTES, Profile::parse)?,
+    };
+    if expected.is_some_and(|expected| *expected != name) {
+        return Err(Fault::Damaged("it belongs to another session".to_owned()));
+    }
+    Ok((fields, name))
+}
+
+fn endpoint(fields: &mut Fields, key: &str) -> Result<Option<Endpoint>, fields::Error> {
+    fields.parsed(key, URL_BYTES, |text| Endpoint::parse(text).map_err(crate::address::Error::words))
+}
+
+fn time(fields: &mut Fields, key: &str) -> Result<Option<Timestamp>, fields::Error> {
+    fields.parsed(key, TEXT_BYTES, |text| Timestamp::parse(text).ok_or("is no time"))
+}
+
+fn required_time(fields: &mut Fields, key: &str) -> Result<Timestamp, fields::Error> {
+    time(fields, key)?.ok_or_else(|| fields.error(key, Problem::Missing))
+}
+
+fn generation(fields: &mut Fields) -> Result<i64, fields::Error> {
+    fields.count("generation", i64::MAX)?.ok_or_else(|| fields.error("generation", Problem::Missing))
+}

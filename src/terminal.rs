@@ -1,0 +1,85 @@
+//! The three standard streams, without the standard library's buffers: those keep a copy of every secret
+//! until the process ends.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read, Write};
+
+use zeroize::Zeroizing;
+
+/// Standard input as an unbuffered descriptor of our own.
+#[expect(clippy::disallowed_methods, reason = "the descriptor only; nothing is read through the handle")]
+pub fn stdin() -> io::Result<File> {
+    own(&io::stdin())
+}
+
+/// Standard output as an unbuffered descriptor of our own.
+#[expect(clippy::disallowed_methods, reason = "the descriptor only; nothing is written through the handle")]
+pub fn stdout() -> io::Result<File> {
+    own(&io::stdout())
+}
+
+/// Standard error as an unbuffered descriptor of our own.
+pub fn stderr() -> io::Result<File> {
+    own(&io::stderr())
+}
+
+#[cfg(unix)]
+fn own(stream: &impl std::os::fd::AsFd) -> io::Result<File> {
+    stream.as_fd().try_clone_to_owned().map(File::from)
+}
+
+#[cfg(windows)]
+fn own(stream: &impl std::os::windows::io::AsHandle) -> io::Result<File> {
+    stream.as_handle().try_clone_to_owned().map(File::from)
+}
+
+/// Whether standard input is a terminal, where waiting for an end of file would look like a hang.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "a question about the descriptor; nothing is read")]
+pub fn stdin_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// What [`read_bounded`] found.
+pub enum Input {
+    /// Everything up to the end of file.
+    Whole(Zeroizing<Vec<u8>>),
+    /// More than the limit.
+    Over,
+}
+
+/// Reads to the end of file, at most `limit` bytes, into one buffer that is never moved and is wiped.
+pub fn read_bounded(mut from: impl Read, limit: usize) -> io::Result<Input> {
+    let mut buffer = Zeroizing::new(vec![0; limit + 1]);
+    let mut filled = 0;
+    while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match from.read(room) {
+            Ok(0) => {
+                buffer.truncate(filled);
+                return Ok(Input::Whole(buffer));
+            }
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Input::Over)
+}
+
+/// Writes bytes whole, or says why not.
+pub fn write_whole(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
+    to.write_all(bytes)?;
+    to.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_itself_is_allowed_and_one_more_is_not() {
+        assert!(matches!(read_bounded(&[1; 8][..], 8), Ok(Input::Whole(bytes)) if bytes.len() == 8));
+        assert!(matches!(read_bounded(&[1; 9][..], 8), Ok(Input::Over)));
+        assert!(matches!(read_bounded(&[][..], 8), Ok(Input::Whole(bytes)) if bytes.is_empty()));
+    }
+}
