@@ -53,7 +53,6 @@ struct Call<'a> {
 }
 
 /// Serves one request.
-#[must_use]
 pub fn serve(world: &World<'_>, request: Request) -> (Result<Outcome, Failure>, Vec<Warning>) {
     let call = Call { world, warnings: RefCell::default() };
     let result = match request {

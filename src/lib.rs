@@ -118,7 +118,6 @@ pub fn deliver(rendered: &Rendered) -> u8 {
 }
 
 /// Reads the request of a verb; one that may be empty never waits on a terminal.
-#[must_use]
 pub fn input(verb: Verb) -> std::io::Result<Input> {
     if verb.input_is_optional() && terminal::stdin_is_terminal() {
         return Ok(Input::Whole(Vec::new().into()));

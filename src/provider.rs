@@ -164,9 +164,8 @@ impl Client {
     #[must_use]
     pub fn proof<'a>(&'a self, stored: Option<&'a ClientSecret>) -> ClientProof<'a> {
         match (stored, &self.secret, self.auth) {
-            (Some(secret), _, _) => ClientProof::Basic(secret),
             (None, Some(secret), ClientAuth::ClientSecretPost) => ClientProof::Post(secret),
-            (None, Some(secret), _) => ClientProof::Basic(secret),
+            (Some(secret), _, _) | (None, Some(secret), _) => ClientProof::Basic(secret),
             (None, None, _) => ClientProof::Public,
         }
     }

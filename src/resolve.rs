@@ -59,24 +59,23 @@ pub fn choose<E>(
             continue;
         }
         let named = wanted.account.map(|account| of_account(&granted, account));
-        let (chosen, matched_by) = match named {
-            Some(named) => match named.as_slice() {
+        let (chosen, matched_by) = if let Some(named) = named {
+            match named.as_slice() {
                 [] => {
                     refusal = Refusal::NoSuchAccount;
                     continue;
                 }
                 [one] => (one.name.clone(), MatchedBy::Account),
                 several => return Ok(Err(ambiguous(several))),
-            },
-            None => {
-                let default = default_of(&prefix)?;
-                let pinned = default
-                    .and_then(|account| granted.iter().find(|candidate| candidate.name.account == account));
-                match (pinned, granted.as_slice()) {
-                    (Some(pinned), _) => (pinned.name.clone(), MatchedBy::Default),
-                    (None, [one]) => (one.name.clone(), MatchedBy::Only),
-                    (None, several) => return Ok(Err(ambiguous(several))),
-                }
+            }
+        } else {
+            let default = default_of(&prefix)?;
+            let pinned = default
+                .and_then(|account| granted.iter().find(|candidate| candidate.name.account == account));
+            match (pinned, granted.as_slice()) {
+                (Some(pinned), _) => (pinned.name.clone(), MatchedBy::Default),
+                (None, [one]) => (one.name.clone(), MatchedBy::Only),
+                (None, several) => return Ok(Err(ambiguous(several))),
             }
         };
         let matched_by = if prefix == *wanted.service { matched_by } else { MatchedBy::Origin };
@@ -86,6 +85,7 @@ pub fn choose<E>(
 }
 
 /// Every session whose token opens the service, of the given account or label or of any.
+#[must_use]
 pub fn all<'a>(wanted: Wanted<'a>, candidates: &'a [Candidate]) -> Vec<&'a Candidate> {
     let opening: Vec<_> = candidates
         .iter()

@@ -3,6 +3,8 @@
 //! The exit status and the stream of an error belong to the dialect: docker wants errors on stdout, git takes
 //! silence for an answer, cargo wants exit 0.
 
+#![deny(clippy::wildcard_enum_match_arm)] // a new failure must not compile until each dialect has answered it
+
 pub mod native;
 
 use zeroize::Zeroizing;

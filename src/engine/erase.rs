@@ -92,12 +92,12 @@ impl Call<'_> {
         for storage in [Storage::Keyring, Storage::Plaintext] {
             match holds(self.backend(storage), name) {
                 Ok(true) | Err(store::Error::Damaged { .. }) => {
-                    reachable.push((storage, self.lock(name, storage)?))
+                    reachable.push((storage, self.lock(name, storage)?));
                 }
                 Ok(false) => {}
                 Err(error) if storage == mode => return Err(error.into()),
                 Err(error) => {
-                    self.warn(WarningCode::BackendUnreachable, format!("not erased there: {error}"))
+                    self.warn(WarningCode::BackendUnreachable, format!("not erased there: {error}"));
                 }
             }
         }
@@ -130,14 +130,13 @@ impl Call<'_> {
             Err(store::Error::Damaged { .. }) if only_if.is_none() => None,
             other => other?,
         };
-        if let Some(only_if) = only_if {
-            if !loaded
+        if let Some(only_if) = only_if
+            && !loaded
                 .as_ref()
                 .and_then(store::Persisted::access)
                 .is_some_and(|access| access.same_as(only_if))
-            {
-                return Ok(NOTHING);
-            }
+        {
+            return Ok(NOTHING);
         }
         let mut revocation = Revocation::Skipped;
         if let Some(session) = loaded {

@@ -144,17 +144,17 @@ impl Call<'_> {
             Err(error) => return Err(error.into()),
         };
         let living = existing.as_ref().map(store::Persisted::record).filter(|record| !record.erased);
-        if let (Some(record), Some(destination), false) = (living, &destination, request.replace) {
-            if is_another(record, destination) {
-                return Err(Failure::new(
-                    Code::Conflict,
-                    format!(
-                        "the session of {} for {} belongs to another issuer or client",
-                        request.name.account, request.name.service
-                    ),
-                    "say `replace` to put the new one in its place, or use another `profile`",
-                ));
-            }
+        if let (Some(record), Some(destination), false) = (living, &destination, request.replace)
+            && is_another(record, destination)
+        {
+            return Err(Failure::new(
+                Code::Conflict,
+                format!(
+                    "the session of {} for {} belongs to another issuer or client",
+                    request.name.account, request.name.service
+                ),
+                "say `replace` to put the new one in its place, or use another `profile`",
+            ));
         }
         let generation =
             existing.as_ref().map_or(0, |existing| existing.record().generation).saturating_add(1);

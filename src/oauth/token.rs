@@ -54,6 +54,7 @@ pub enum Refused {
 
 /// A refresh request to the token's own destination. No `scope`: a refresh never asks for more than the
 /// grant has, and without the parameter it asks for exactly that.
+#[must_use]
 pub fn refresh_request(
     destination: &Destination,
     proof: &ClientProof<'_>,
@@ -92,7 +93,7 @@ pub fn read(reply: &Reply, now: Timestamp) -> Result<Granted, Refused> {
     };
     let mut fields = fields::json(&reply.body).and_then(Fields::of).map_err(broken)?;
     match fields.any("error") {
-        Some(Value::Text(error)) => return Err(refusal(reply.status, error, &mut fields, retry_after)),
+        Some(Value::Text(error)) => return Err(refusal(reply.status, &error, &mut fields, retry_after)),
         Some(_) => return Err(transient("the server answered with an `error` that is no text")),
         None if reply.status != 200 => {
             return Err(transient(&format!("the server answered {} without saying why", reply.status)));
@@ -102,7 +103,7 @@ pub fn read(reply: &Reply, now: Timestamp) -> Result<Granted, Refused> {
     granted(&mut fields).map_err(|why| transient(&why))
 }
 
-fn refusal(status: u16, error: String, fields: &mut Fields, retry_after: Option<i64>) -> Refused {
+fn refusal(status: u16, error: &str, fields: &mut Fields, retry_after: Option<i64>) -> Refused {
     let description = match fields.any("error_description") {
         Some(Value::Text(text)) if text.len() <= SERVER_TEXT_BYTES => Some(text),
         _ => None,

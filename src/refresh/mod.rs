@@ -350,12 +350,12 @@ fn bury(tools: &Tools<'_>, guard: &Guard, current: Bundle, sent: &RefreshEntry) 
 /// Takes the mark back where the server has certainly not rotated. Where the exchange broke off it stays:
 /// that is what it is for.
 fn unmark(tools: &Tools<'_>, guard: &Guard, current: Bundle, error: &Error) {
-    let certain = match error {
+    let uncertain = matches!(
+        error,
         Error::Http(http::Error::Broken(_) | http::Error::TooLarge)
-        | Error::Refused(Refused::Transient { .. }) => false,
-        _ => true,
-    };
-    if certain {
+            | Error::Refused(Refused::Transient { .. })
+    );
+    if !uncertain {
         let record = Record { pending: None, ..current.record };
         // The refusal is what the caller must hear of; the next refresh overwrites the mark.
         let _ = store::save(tools.backend, guard, Bundle { record, access: current.access });

@@ -72,10 +72,10 @@ impl Locks {
                 Attempt::Held(guard) => return Ok(Turn::Mine(guard)),
                 Attempt::Busy(watch) => watch,
             };
-            if std::mem::take(&mut first) {
-                if let Some(answer) = at(Moment::Busy)? {
-                    return Ok(Turn::Answered(answer));
-                }
+            if std::mem::take(&mut first)
+                && let Some(answer) = at(Moment::Busy)?
+            {
+                return Ok(Turn::Answered(answer));
             }
             loop {
                 let left = deadline.saturating_sub(clock.monotonic());

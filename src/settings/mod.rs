@@ -90,6 +90,7 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The process's own environment.
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read (I8)")]
+#[must_use]
 pub fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
@@ -121,11 +122,8 @@ impl Settings {
         };
         let paths = paths::Paths::find(environment)?;
         let config = config::Config::read(&paths.config)?;
-        let environment_choice = match environment("CLAVIGER_STORAGE") {
-            // Not UTF-8 is no storage we know; the resolver says so and names the source.
-            Some(value) => Some(value.to_string_lossy().into_owned()),
-            None => None,
-        };
+        let environment_choice =
+            environment("CLAVIGER_STORAGE").map(|value| value.to_string_lossy().into_owned());
         Ok(Self {
             choices: Choices { flag: storage_flag, environment: environment_choice, config: config.storage },
             machine: paths::machine(environment),

@@ -10,7 +10,7 @@ use crate::message::{
     Capabilities, Code, Erased, Failure, Freshness, Listed, MatchedBy, Outcome, Revocation, Stored, Token,
     Warning, WarningCode,
 };
-use crate::session::{Service, Storage};
+use crate::session::{Profile, Service, Storage};
 use crate::time::Timestamp;
 
 /// Writes a reply.
@@ -160,7 +160,7 @@ fn body(outcome: &Outcome) -> Body<'_> {
         Outcome::Stored(Stored { name, storage, has_refresh_token }) => Body::Stored(StoredBody {
             service: &name.service,
             account: name.account.as_str(),
-            profile: name.profile.as_ref().map(|profile| profile.as_str()),
+            profile: name.profile.as_ref().map(Profile::as_str),
             storage: *storage,
             has_refresh_token: *has_refresh_token,
         }),
@@ -192,7 +192,7 @@ fn token_body(token: &Token) -> TokenBody<'_> {
     TokenBody {
         service: &token.name.service,
         account: token.name.account.as_str(),
-        profile: token.name.profile.as_ref().map(|profile| profile.as_str()),
+        profile: token.name.profile.as_ref().map(Profile::as_str),
         username: token.username.as_deref(),
         token_type: &token.token_type,
         access_token: token.access.expose(),
@@ -219,7 +219,7 @@ fn listed_body(listed: &Listed) -> ListedBody<'_> {
     ListedBody {
         service: &listed.name.service,
         account: listed.name.account.as_str(),
-        profile: listed.name.profile.as_ref().map(|profile| profile.as_str()),
+        profile: listed.name.profile.as_ref().map(Profile::as_str),
         label: listed.label.as_deref(),
         services: &listed.services,
         storage: listed.storage,

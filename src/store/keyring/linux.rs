@@ -39,6 +39,9 @@ fn is_local(address: &str) -> bool {
     address.starts_with("unix:path=") || address.starts_with("unix:abstract=")
 }
 
+/// The D-Bus library waits this long for a reply, in seconds, and cannot be told otherwise.
+pub(super) const GIVES_UP_AFTER: u64 = 2;
+
 pub(super) struct Session {
     service: SecretService,
 }
@@ -149,7 +152,7 @@ fn refused(refusal: &Refusal) -> Error {
                 Error::Denied { why: "D-Bus says access denied".to_owned() }
             }
             "org.freedesktop.DBus.Error.NoReply" | "org.freedesktop.DBus.Error.Timeout" => {
-                Error::Timeout { seconds: 2 }
+                Error::Timeout { seconds: GIVES_UP_AFTER }
             }
             "org.freedesktop.DBus.Error.ServiceUnknown" | "org.freedesktop.DBus.Error.NameHasNoOwner" => {
                 unavailable("no Secret Service is running")

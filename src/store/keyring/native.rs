@@ -30,6 +30,9 @@ impl Access {
     }
 }
 
+/// These libraries wait for as long as the system does; the deadline is ours alone.
+pub(super) const GIVES_UP_AFTER: u64 = u64::MAX;
+
 pub(super) struct Session {
     store: Arc<Store>,
 }

@@ -1,0 +1,106 @@
+//! Against a real Secret Service: the slots are exactly the contract's, and erased is erased.
+
+mod support;
+
+use serde_json::json;
+use support::bus::Bus;
+use support::server::Server;
+use support::{SERVICE, Sandbox, expired, get};
+
+fn sandbox(bus: &Bus) -> Sandbox {
+    Sandbox::new(&[("DBUS_SESSION_BUS_ADDRESS", &bus.address)])
+}
+
+#[test]
+fn a_session_lives_in_two_slots_and_leaves_none() {
+    let Some(bus) = Bus::with_keyring() else { return };
+    let server = Server::start("RT1-first");
+    let sandbox = sandbox(&bus);
+    let stored = sandbox.run("store", &expired(&server, "RT1-first")).ok();
+    assert_eq!(stored["storage"], "keyring");
+    let (slots, text) = bus.slots();
+    assert_eq!(slots, [format!("{SERVICE}#alice"), format!("{SERVICE}#alice/refresh")]);
+    // Exactly two attributes of ours; the keyring may add its own schema attribute.
+    let ours = |line: &&str| line.starts_with("attribute.") && !line.starts_with("attribute.xdg:schema");
+    assert_eq!(text.lines().filter(ours).count(), 4, "{text}");
+
+    let refreshed = sandbox.run("get", &get()).ok();
+    assert_eq!((&refreshed["outcome"], &refreshed["storage"]), (&json!("refreshed"), &json!("keyring")));
+    assert_eq!(sandbox.run("get", &get()).ok()["outcome"], "cached");
+    assert_eq!(bus.slots().0.len(), 2, "a refresh overwrites in place");
+    assert!(bus.slots().1.contains("RT2-"), "the rotated token is kept");
+
+    let dropped = json!({ "service": SERVICE, "accessToken": refreshed["accessToken"] });
+    assert_eq!(sandbox.run("erase", &dropped).ok()["erased"], true);
+    assert_eq!(sandbox.run("get", &get()).ok()["outcome"], "refreshed");
+
+    let erased = sandbox.run("erase", &get()).ok();
+    assert_eq!((&erased["erased"], &erased["revocation"]), (&json!(true), &json!("revoked")));
+    assert_eq!(bus.slots().0, Vec::<String>::new());
+    assert_eq!(sandbox.run("get", &get()).code(1), "NOT_FOUND");
+    let files: Vec<_> = sandbox
+        .files()
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| path.to_string_lossy().contains("/slots/"))
+        .collect();
+    assert!(files.is_empty(), "no token landed in a file: {files:?}");
+}
+
+#[test]
+fn a_lost_index_is_rebuilt_from_the_keyring() {
+    let Some(bus) = Bus::with_keyring() else { return };
+    let sandbox = sandbox(&bus);
+    sandbox.run("store", &json!({ "service": SERVICE, "account": "Alice/x", "accessToken": "AT1" })).ok();
+    std::fs::remove_dir_all(sandbox.home().join("index")).unwrap();
+    std::fs::remove_dir_all(sandbox.home().join("defaults")).unwrap();
+    let reply = sandbox.run("get", &get()).ok();
+    assert_eq!((&reply["account"], &reply["matchedBy"]), (&json!("Alice/x"), &json!("only")));
+    assert_eq!(sandbox.run_bytes("list", b"{}").ok()["sessions"][0]["account"], "Alice/x");
+}
+
+#[test]
+fn a_locked_keyring_is_not_an_empty_one() {
+    let Some(bus) = Bus::with_keyring() else { return };
+    let sandbox = sandbox(&bus);
+    sandbox.run("store", &json!({ "service": SERVICE, "account": "alice", "accessToken": "AT1" })).ok();
+    bus.lock();
+    assert_eq!(sandbox.run("get", &get()).code(5), "STORE_LOCKED");
+    let again = json!({ "service": SERVICE, "account": "bob", "accessToken": "AT2" });
+    assert_eq!(sandbox.run("store", &again).code(5), "STORE_LOCKED");
+}
+
+#[test]
+fn a_large_token_survives_the_round_trip() {
+    let Some(bus) = Bus::with_keyring() else { return };
+    let sandbox = sandbox(&bus);
+    for size in [1, 1279, 1280, 1281, 2560, 2561, 8192, 65536] {
+        let token = "x".repeat(size);
+        sandbox.run("store", &json!({ "service": SERVICE, "account": "alice", "accessToken": token })).ok();
+        assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], json!(token), "{size}");
+    }
+}
+
+#[test]
+fn an_unreachable_keyring_is_an_error_at_once_and_never_a_file() {
+    let nowhere = [
+        Vec::new(),
+        vec![("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")],
+        vec![("DBUS_SESSION_BUS_ADDRESS", "tcp:host=127.0.0.1,port=1")],
+        vec![("DBUS_SESSION_BUS_ADDRESS", "unixexec:path=/bin/true")],
+        vec![("XDG_RUNTIME_DIR", "/nonexistent")],
+    ];
+    let bus = Bus::empty();
+    let no_service = bus.iter().map(|bus| vec![("DBUS_SESSION_BUS_ADDRESS", bus.address.as_str())]);
+    for variables in nowhere.into_iter().chain(no_service) {
+        let sandbox = Sandbox::new(&variables);
+        let begun = std::time::Instant::now();
+        assert_eq!(sandbox.run("get", &get()).code(5), "STORE_UNAVAILABLE", "{variables:?}");
+        let store = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT1" });
+        assert_eq!(sandbox.run("store", &store).code(5), "STORE_UNAVAILABLE", "{variables:?}");
+        assert!(begun.elapsed().as_secs() < 50, "bounded, with ten times the room");
+        let written =
+            sandbox.files().into_iter().any(|(_, bytes)| String::from_utf8_lossy(&bytes).contains("AT1"));
+        assert!(!written, "no token in a file");
+    }
+}

@@ -1,0 +1,187 @@
+//! What the tests share: the real binary in a folder of its own, an authorization server, a private keyring,
+//! and a world in memory.
+
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses its own part of this")]
+
+pub mod bus;
+pub mod server;
+pub mod world;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+/// Whether a real component named in `CLAVIGER_REQUIRE` may be missing: there it is a failure, elsewhere the
+/// test says that it was skipped.
+#[allow(clippy::disallowed_methods, reason = "the tests' own switch")]
+pub fn skipped(component: &str, missing: &str) {
+    let required = std::env::var("CLAVIGER_REQUIRE").unwrap_or_default();
+    assert!(
+        !required.split(',').any(|name| name.trim() == component),
+        "{component} is required, but {missing}"
+    );
+    eprintln!("skipped: {component}: {missing}");
+}
+
+/// Whether a program is on the path.
+#[allow(clippy::disallowed_methods, reason = "the tests' own look at the path")]
+pub fn has_program(name: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()))
+}
+
+/// The real binary, with an environment of its own and a state folder that vanishes.
+pub struct Sandbox {
+    folder: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+}
+
+/// What a run of the binary gave.
+pub struct Answer {
+    pub exit: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Answer {
+    pub fn of(output: Output) -> Self {
+        Self {
+            exit: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+        }
+    }
+
+    /// The reply, which must be one line of JSON.
+    pub fn json(&self) -> Value {
+        assert_eq!(self.stdout.matches('\n').count(), 1, "one line: {:?} {:?}", self.stdout, self.stderr);
+        serde_json::from_str(&self.stdout).expect("stdout is JSON")
+    }
+
+    /// The reply of a run that must have succeeded.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.exit, 0, "{} {}", self.stdout, self.stderr);
+        self.json()
+    }
+
+    /// The error code of a run that must have failed with that exit status.
+    #[track_caller]
+    pub fn code(&self, exit: i32) -> String {
+        assert_eq!(self.exit, exit, "{} {}", self.stdout, self.stderr);
+        self.json()["error"]["code"].as_str().expect("an error has a code").to_owned()
+    }
+}
+
+impl Sandbox {
+    /// With files for a store.
+    pub fn plaintext() -> Self {
+        Self::new(&[("CLAVIGER_STORAGE", "plaintext")])
+    }
+
+    /// With these variables beside `CLAVIGER_HOME`.
+    pub fn new(environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::Builder::new().prefix("claviger-").tempdir().expect("a temporary folder");
+        let environment =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { folder, environment }
+    }
+
+    /// The state folder.
+    pub fn home(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes `config.toml`.
+    pub fn configure(&self, text: &str) {
+        std::fs::write(self.home().join("config.toml"), text).expect("config.toml is written");
+    }
+
+    /// The binary, ready to be started.
+    pub fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(binary());
+        command.arg(verb).env_clear().env("CLAVIGER_HOME", self.home());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the binary on exactly these bytes.
+    pub fn run_bytes(&self, verb: &str, input: &[u8]) -> Answer {
+        finish(self.command(verb), input)
+    }
+
+    /// Runs the binary on a request.
+    pub fn run(&self, verb: &str, request: &Value) -> Answer {
+        self.run_bytes(verb, request.to_string().as_bytes())
+    }
+
+    /// The files below the state folder, with their contents.
+    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        files_below(self.home())
+    }
+}
+
+/// The binary under test.
+pub fn binary() -> &'static str {
+    env!("CARGO_BIN_EXE_claviger")
+}
+
+/// Starts a command, gives it its input, waits for its end.
+pub fn finish(mut command: Command, input: &[u8]) -> Answer {
+    let mut child = command.spawn().expect("the binary starts");
+    // It may rightly end before it has read everything.
+    let _ = child.stdin.take().expect("stdin is piped").write_all(input);
+    Answer::of(child.wait_with_output().expect("the binary ends"))
+}
+
+/// Starts as many copies of a command at once, then waits for all.
+pub fn storm(count: usize, input: &[u8], command: impl Fn() -> Command) -> Vec<Answer> {
+    let mut children: Vec<_> = (0..count).map(|_| command().spawn().expect("the binary starts")).collect();
+    for child in &mut children {
+        child.stdin.take().expect("stdin is piped").write_all(input).expect("the request is written");
+    }
+    children.into_iter().map(|child| Answer::of(child.wait_with_output().expect("the binary ends"))).collect()
+}
+
+/// Every file below a folder.
+pub fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder is read") {
+            let path = entry.expect("an entry is read").path();
+            let kind = std::fs::symlink_metadata(&path).expect("metadata").file_type();
+            if kind.is_dir() {
+                folders.push(path);
+            } else if kind.is_file() {
+                files.push((path.clone(), std::fs::read(&path).expect("a file is read")));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+pub const SERVICE: &str = "https://api.acme.example";
+
+/// A bundle that expired long ago and can be refreshed at a server.
+pub fn expired(server: &server::Server, refresh_token: &str) -> Value {
+    json!({
+        "service": SERVICE,
+        "account": "alice",
+        "accessToken": "AT1-expired",
+        "expiresAt": "2020-01-01T00:00:00Z",
+        "refreshToken": refresh_token,
+        "tokenEndpoint": server.token_endpoint(),
+        "revocationEndpoint": server.revocation_endpoint(),
+        "clientId": "claviger-tests",
+    })
+}
+
+/// The shortest request there is.
+pub fn get() -> Value {
+    json!({ "service": SERVICE })
+}

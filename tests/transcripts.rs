@@ -1,0 +1,240 @@
+//! Walks `protocol/transcripts`: each file shows one point of the specification, byte for byte, against a
+//! scripted server and a clock set by hand.
+//!
+//! A standing rule that no file states: no refresh token that was ever stored appears in any output.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use claviger::dialect::{Rendered, Verb};
+use claviger::http::Error;
+use serde_json::Value;
+use support::world::{Line, Machine};
+
+/// One file, read but not yet run.
+#[derive(Default)]
+struct Transcript {
+    clauses: Vec<String>,
+    verb: Option<Verb>,
+    clock: String,
+    storage: Option<String>,
+    config: String,
+    have: Vec<(String, Verb, String)>,
+    replies: Vec<String>,
+    sent: Vec<String>,
+    want: Vec<String>,
+    exit: Option<u8>,
+    input: String,
+    stdout: String,
+    stderr: String,
+}
+
+fn verb(word: &str) -> Verb {
+    let found = Verb::ALL.into_iter().find(|(_, known)| *known == word);
+    found.unwrap_or_else(|| panic!("no such verb: {word}")).0
+}
+
+impl Transcript {
+    fn read(text: &str) -> Self {
+        let mut transcript = Self::default();
+        let (header, body) = text.split_once("\n\n").expect("an empty line between header and body");
+        for line in header.lines() {
+            let (key, value) = line.split_once(':').unwrap_or_else(|| panic!("no header: {line}"));
+            let value = value.trim();
+            match key {
+                "about" => assert!(!value.is_empty(), "`about` says something"),
+                "clause" => transcript.clauses = value.split_whitespace().map(str::to_owned).collect(),
+                "verb" => transcript.verb = Some(verb(value)),
+                "clock" => transcript.clock = value.to_owned(),
+                "storage" => transcript.storage = Some(value.to_owned()),
+                "config" => transcript.config += &format!("{value}\n"),
+                "have" => {
+                    let mut words = value.splitn(3, ' ');
+                    let mut next =
+                        || words.next().unwrap_or_else(|| panic!("have: TIME VERB JSON: {value}")).to_owned();
+                    transcript.have.push((next(), verb(&next()), next()));
+                }
+                "reply" => transcript.replies.push(value.to_owned()),
+                "sent" => transcript.sent.push(value.to_owned()),
+                "want" => transcript.want.push(value.to_owned()),
+                "exit" => transcript.exit = Some(value.parse().expect("an exit status")),
+                unknown => panic!("unknown header: {unknown}"),
+            }
+        }
+        for line in body.lines() {
+            match line.split_at_checked(2) {
+                Some(("> ", line)) => transcript.input += &format!("{line}\n"),
+                Some(("< ", line)) => transcript.stdout += &format!("{line}\n"),
+                Some(("! ", line)) => transcript.stderr += &format!("{line}\n"),
+                _ => panic!("neither in nor out: {line}"),
+            }
+        }
+        transcript
+    }
+
+    fn run(&self) {
+        let machine = Machine::new(&self.clock);
+        machine.clock.now.set(0);
+        if !self.config.is_empty() {
+            std::fs::write(machine.home().join("config.toml"), &self.config).expect("config.toml is written");
+        }
+        machine.server.lines.borrow_mut().extend(self.replies.iter().map(|line| server_line(line)));
+        let mut outputs = Vec::new();
+        for (time, verb, request) in &self.have {
+            outputs.push(self.call(&machine, time, *verb, request));
+        }
+        let rendered = self.call(&machine, &self.clock, self.verb.expect("a verb"), &self.input);
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&rendered.stdout).into_owned(), rendered.stderr.clone());
+        // A state folder has another name on every run.
+        let home = machine.home().display().to_string();
+        assert_eq!(stdout.replace(&home, "HOME"), self.stdout, "stdout");
+        assert_eq!(stderr.replace(&home, "HOME"), self.stderr, "stderr");
+        assert_eq!(Some(rendered.exit), self.exit, "exit");
+        let sent: Vec<String> = machine.server.sent.borrow().iter().map(|(_, form)| form.clone()).collect();
+        match self.sent.as_slice() {
+            [] => {}
+            [nothing] if nothing == "nothing" => assert_eq!(sent, Vec::<String>::new(), "sent"),
+            forms => assert_eq!(sent, forms, "sent"),
+        }
+        for want in &self.want {
+            wanted(&machine, want);
+        }
+        outputs.push(rendered);
+        self.no_refresh_token_in(&outputs);
+    }
+
+    fn call(&self, machine: &Machine, time: &str, verb: Verb, request: &str) -> Rendered {
+        let now = claviger::time::Timestamp::parse(time).unwrap_or_else(|| panic!("no time: {time}"));
+        machine.clock.now.set(now.unix());
+        machine.call(verb, self.storage.as_deref(), request.as_bytes())
+    }
+
+    fn no_refresh_token_in(&self, outputs: &[Rendered]) {
+        let given = self.have.iter().map(|(_, _, request)| request.as_str()).chain([self.input.as_str()]);
+        let mut tokens: BTreeSet<String> = given
+            .filter_map(|request| serde_json::from_str::<Value>(request).ok())
+            .filter_map(|request| request["refreshToken"].as_str().map(str::to_owned))
+            .collect();
+        let granted = self
+            .replies
+            .iter()
+            .filter_map(|reply| serde_json::from_str::<Value>(reply.get(reply.find('{')?..)?).ok());
+        tokens.extend(granted.filter_map(|reply| reply["refresh_token"].as_str().map(str::to_owned)));
+        for rendered in outputs {
+            let output = String::from_utf8_lossy(&rendered.stdout).into_owned() + &rendered.stderr;
+            for token in tokens.iter().filter(|token| token.len() > 2) {
+                assert!(!output.contains(token.as_str()), "a refresh token in an output: {output}");
+            }
+        }
+    }
+}
+
+/// `200 {...}`, `503 retry-after=60 text/html <html>`, `unreachable`, `broken`, `untrusted`, `407`.
+fn server_line(line: &str) -> Line {
+    match line {
+        "unreachable" => return Line::Fail(|| Error::Unsent("connection refused".to_owned())),
+        "broken" => return Line::Fail(|| Error::Broken("the connection was closed".to_owned())),
+        "untrusted" => return Line::Fail(|| Error::Untrusted("unknown issuer".to_owned())),
+        "proxy-auth" => return Line::Fail(|| Error::ProxyAuth),
+        _ => {}
+    }
+    let (status, mut rest) = line.split_once(' ').unwrap_or((line, ""));
+    let mut retry_after = None;
+    if let Some((seconds, after)) =
+        rest.strip_prefix("retry-after=").map(|rest| rest.split_once(' ').unwrap_or((rest, "")))
+    {
+        (retry_after, rest) = (Some(seconds.to_owned()), after);
+    }
+    let mut content_type = "application/json";
+    if let Some((kind, after)) =
+        rest.split_once(' ').filter(|(kind, _)| kind.contains('/') && !kind.contains(['{', '<']))
+    {
+        (content_type, rest) = (kind, after);
+    }
+    Line::Reply {
+        status: status.parse().unwrap_or_else(|_| panic!("no status: {line}")),
+        content_type: Some(content_type.to_owned()),
+        retry_after,
+        body: rest.to_owned(),
+    }
+}
+
+/// `SLOT key=value ...`, where `key=-` means that the value has no such key; or `SLOT none`.
+fn wanted(machine: &Machine, want: &str) {
+    let mut words = want.split_whitespace();
+    let slot = words.next().expect("a slot");
+    let value = machine.slot(slot);
+    for word in words {
+        if word == "none" {
+            assert!(value.is_none(), "{slot} is there");
+            continue;
+        }
+        let (key, expected) = word.split_once('=').unwrap_or_else(|| panic!("no key=value: {word}"));
+        let value = value.as_ref().unwrap_or_else(|| panic!("{slot} is not there"));
+        let found = match &value[key] {
+            Value::Null => "-".to_owned(),
+            Value::String(text) => text.clone(),
+            Value::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                .collect::<Vec<_>>()
+                .join(","),
+            Value::Object(_) => "{}".to_owned(),
+            other => other.to_string(),
+        };
+        assert_eq!(found, expected, "{key} in {slot}");
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol/transcripts")
+}
+
+fn files() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder()).expect("the transcripts are there");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|path| path.extension() == Some("txt".as_ref()));
+    files.sort();
+    files
+}
+
+#[test]
+fn every_transcript_comes_out_as_written() {
+    let files = files();
+    assert!(files.len() > 30, "only {} transcripts", files.len());
+    let mut failed = Vec::new();
+    for path in files {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).expect("a transcript is read");
+        let ran = std::panic::catch_unwind(|| Transcript::read(&text).run());
+        if ran.is_err() {
+            eprintln!("^^^ {name}\n");
+            failed.push(name);
+        }
+    }
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[test]
+fn every_clause_a_transcript_cites_exists_and_every_kind_of_clause_is_shown() {
+    let specification = std::fs::read_to_string(folder().join("../README.md")).expect("the specification");
+    let mut shown = BTreeSet::new();
+    for path in files() {
+        let transcript = Transcript::read(&std::fs::read_to_string(&path).expect("a transcript is read"));
+        assert!(!transcript.clauses.is_empty(), "{} cites no clause", path.display());
+        for clause in transcript.clauses {
+            assert!(
+                specification.contains(&format!("**{clause}**")),
+                "{}: no clause {clause}",
+                path.display()
+            );
+            shown.insert(clause.chars().next().expect("a clause has a letter"));
+        }
+    }
+    for section in "GSELCXRBV".chars() {
+        assert!(shown.contains(&section), "no transcript shows a clause of section {section}");
+    }
+}
