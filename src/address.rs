@@ -9,6 +9,7 @@ use std::fmt;
 use url::{Host, Url};
 
 use crate::limits::URL_BYTES;
+use crate::text::steers;
 
 /// Why a text is no URL of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +45,10 @@ pub fn parse(text: &str) -> Result<Url, Error> {
     if text.len() > URL_BYTES {
         return Err(Error::Invalid("is too long for a URL"));
     }
-    if text.chars().any(|c| {
-        c.is_control()
-            || c.is_whitespace()
-            || matches!(c, '\\' | '"' | '<' | '>' | '`' | '^' | '{' | '}' | '|')
-    }) {
+    let forbidden = |c: char| {
+        c.is_whitespace() || steers(c) || matches!(c, '\\' | '"' | '<' | '>' | '`' | '^' | '{' | '}' | '|')
+    };
+    if text.chars().any(forbidden) {
         return Err(Error::Invalid("holds a character that no URL may hold"));
     }
     let (scheme, rest) =
@@ -67,14 +67,17 @@ pub fn parse(text: &str) -> Result<Url, Error> {
     if url.fragment().is_some() {
         return Err(Error::Invalid("must not have a fragment"));
     }
+    if url.as_str().len() > URL_BYTES {
+        return Err(Error::Invalid("is too long for a URL once it is canonical"));
+    }
     if url.port() == Some(0) {
         return Err(Error::Invalid("has port 0"));
     }
     if let Some(domain) = url.domain().and_then(|domain| domain.strip_suffix('.')).map(str::to_owned) {
-        if domain.is_empty() || domain.ends_with('.') {
-            return Err(Error::Invalid("has no host"));
-        }
         url.set_host(Some(&domain)).map_err(|_| Error::Invalid("is not a valid URL"))?;
+    }
+    if url.domain().is_some_and(|domain| domain.split('.').any(str::is_empty)) {
+        return Err(Error::Invalid("has a host with an empty part"));
     }
     let loopback = match url.host() {
         // `127.1` and `0x7f000001` are addresses to this parser and names to others.

@@ -90,8 +90,8 @@ impl<'a> Call<'a> {
     /// Where sessions are, and who said so: flag, environment, configuration, pin, default.
     fn mode(&self) -> Result<Mode, Failure> {
         let settings = self.world.settings;
-        if let Some(explicit) = settings.choices.explicit().map_err(error::of_choice)? {
-            return Ok(explicit);
+        if let Some(chosen) = settings.chosen {
+            return Ok(chosen);
         }
         let pinned = self.world.pin.read(&settings.machine).map_err(|error| error::of_store(&error))?;
         Ok(match pinned {

@@ -10,7 +10,6 @@ use crate::provider::Misconfigured;
 use crate::refresh;
 use crate::session::{SessionName, Storage};
 use crate::store;
-use crate::store::mode::Unknown;
 use crate::text::Escaped;
 
 /// How people sign in again: the provider's own command where the configuration names it.
@@ -41,12 +40,7 @@ pub fn of_store(error: &store::Error) -> Failure {
             "see whether the keyring waits for an answer somewhere; `timeouts.keyring` in config.toml sets the limit",
         ),
         store::Error::Newer { .. } => (Code::StoreNewer, "use the newer claviger that wrote it"),
-        store::Error::Damaged { what, .. } if what.contains("index file") => {
-            (Code::AuthStoreReadFailed, "remove that file; it is rebuilt from the sessions themselves")
-        }
-        store::Error::Damaged { .. } => {
-            (Code::AuthStoreReadFailed, "`claviger erase` still clears it; then store it anew")
-        }
+        store::Error::Damaged { piece, .. } => (Code::AuthStoreReadFailed, damaged(*piece)),
         store::Error::Write { .. } => (
             Code::AuthStoreWriteFailed,
             "see to the disk or keyring and try again; what was there before is still there",
@@ -54,6 +48,17 @@ pub fn of_store(error: &store::Error) -> Failure {
         store::Error::Unsafe { .. } => (Code::StoreDenied, "see to the owner and permissions, or remove it"),
     };
     Failure::new(code, error.to_string(), hint)
+}
+
+fn damaged(piece: store::Piece) -> &'static str {
+    match piece {
+        store::Piece::Slot => "`claviger erase` still clears it; then store it anew",
+        store::Piece::Index => "remove that file; it is rebuilt from the sessions themselves",
+        store::Piece::Default => "remove that file, and pin the default anew by storing with makeDefault",
+        store::Piece::Pin => "remove that file; the next store pins anew",
+        store::Piece::File => "mend or remove it",
+        store::Piece::Answer => "see to the keyring; nothing was changed",
+    }
 }
 
 /// The lock's errors.
@@ -95,16 +100,6 @@ pub fn of_configuration(fault: Misconfigured) -> Failure {
     Failure::new(Code::ConfigInvalid, fault.message, fault.hint)
 }
 
-/// A word that names no storage.
-#[must_use]
-pub fn of_choice(unknown: Unknown) -> Failure {
-    Failure::new(
-        Code::ConfigInvalid,
-        format!("{} names no storage there is", unknown.0),
-        "say keyring or plaintext",
-    )
-}
-
 /// The refresh's errors.
 #[must_use]
 pub fn of_refresh(error: refresh::Error, name: &SessionName, login_command: Option<&str>) -> Failure {
@@ -115,7 +110,7 @@ pub fn of_refresh(error: refresh::Error, name: &SessionName, login_command: Opti
         }
         refresh::Error::NoRefreshToken => Failure::new(
             Code::AuthRefreshUnavailable,
-            format!("{session} has no refresh token, and its access token cannot be used"),
+            format!("{session} has no refresh token to get a new access token with"),
             login_hint(login_command),
         ),
         refresh::Error::Dead { description, interrupted } => {

@@ -164,15 +164,21 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map: Vec<(String, Value)> = Vec::new();
+        // A key stays in the path until the next one is read: what follows its value is its fault too.
         while let Some(key) = entries.next_key::<String>()? {
+            if !map.is_empty() {
+                self.0.keys.borrow_mut().pop();
+            }
             self.0.keys.borrow_mut().push(key.clone());
             if map.iter().any(|(known, _)| *known == key) {
                 *self.0.duplicate.borrow_mut() = Some(self.0.keys.borrow().join("."));
                 return Err(A::Error::custom("duplicate key"));
             }
             let value = entries.next_value_seed(self)?;
-            self.0.keys.borrow_mut().pop();
             map.push((key, value));
+        }
+        if !map.is_empty() {
+            self.0.keys.borrow_mut().pop();
         }
         Ok(Value::Map(map))
     }
@@ -303,7 +309,7 @@ impl Fields {
     }
 
     /// Refuses whatever key has not been taken.
-    pub fn done(self) -> Result<(), Error> {
+    pub fn done(&self) -> Result<(), Error> {
         match self.map.first() {
             None => Ok(()),
             Some((key, _)) => Err(self.error(key, Problem::Unknown)),

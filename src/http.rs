@@ -18,6 +18,8 @@ pub struct Post {
     pub authorization: Option<Zeroizing<String>>,
     /// The body, `application/x-www-form-urlencoded`.
     pub form: Zeroizing<String>,
+    /// A deadline shorter than the usual, for what a user waits on only out of courtesy to the server.
+    pub within: Option<Duration>,
 }
 
 /// What came back. No `Debug`: the body may carry tokens.
@@ -132,7 +134,8 @@ pub struct Network {
 }
 
 impl Network {
-    fn agent(&self, endpoint: &Endpoint) -> Result<ureq::Agent, Error> {
+    fn agent(&self, endpoint: &Endpoint, within: Option<Duration>) -> Result<ureq::Agent, Error> {
+        let whole = within.map_or(self.patience.whole, |within| within.min(self.patience.whole));
         let proxy = match self.proxies.serving(endpoint) {
             Some(text) => Some(http_proxy(text)?),
             None => None,
@@ -149,7 +152,7 @@ impl Network {
             .proxy(proxy)
             .tls_config(tls)
             .timeout_connect(Some(self.patience.connect))
-            .timeout_global(Some(self.patience.whole))
+            .timeout_global(Some(whole))
             .max_response_header_size(HTTP_HEADER_BYTES)
             .max_idle_connections(0)
             .user_agent(concat!("claviger/", env!("CARGO_PKG_VERSION")))
@@ -171,7 +174,7 @@ fn http_proxy(text: &str) -> Result<ureq::Proxy, Error> {
 impl Http for Network {
     fn post(&self, post: &Post) -> Result<Reply, Error> {
         let mut request = self
-            .agent(&post.endpoint)?
+            .agent(&post.endpoint, post.within)?
             .post(post.endpoint.as_str())
             .content_type("application/x-www-form-urlencoded");
         if let Some(authorization) = &post.authorization {

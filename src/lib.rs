@@ -36,12 +36,25 @@
 //!
 //! Who may import whom is a table in `tests/house.rs`, and a test.
 
+#![deny(
+    clippy::exit,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used
+)]
+
 pub mod address;
 pub mod clock;
 pub mod dialect;
 pub mod engine;
 pub mod error;
 pub mod fields;
+#[cfg(unix)]
+pub mod folder;
 pub mod harden;
 pub mod http;
 pub mod limits;

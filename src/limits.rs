@@ -24,7 +24,7 @@ pub const SCOPES: usize = 128;
 pub const SECONDS: i64 = 315_576_000;
 /// One slot's value, in bytes: two tokens' worth and the record.
 pub const SLOT_BYTES: usize = 256 * 1024;
-/// One index, pin or back-off file, in bytes.
+/// One index or pin file, in bytes.
 pub const INDEX_BYTES: usize = 64 * 1024;
 /// `config.toml`, in bytes.
 pub const CONFIG_BYTES: usize = 256 * 1024;

@@ -1,5 +1,16 @@
 //! Hardens the process, builds the real world, answers one request.
 
+#![deny(
+    clippy::exit,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used
+)]
+
 use std::alloc::System;
 use std::process::ExitCode;
 

@@ -118,15 +118,18 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Whether a session that goes to `destination` is one of this provider's: the same client of the same
-    /// issuer or, where an issuer is not known on both sides, of the same token endpoint.
+    /// Whether a session that goes to `destination` is one of this provider's: the same client at the same
+    /// token endpoint, of the same issuer where both name one. A caller can claim any issuer in a `store`;
+    /// the endpoint is what a secret would be sent to.
     #[must_use]
     pub fn owns(&self, destination: &Destination) -> bool {
-        let same_server = match (&self.issuer, &destination.issuer) {
+        let same_issuer = match (&self.issuer, &destination.issuer) {
             (Some(ours), Some(theirs)) => ours == theirs,
-            _ => self.token_endpoint.as_ref() == Some(&destination.token_endpoint),
+            _ => true,
         };
-        same_server && self.client_id.as_deref() == Some(destination.client_id.as_str())
+        same_issuer
+            && self.token_endpoint.as_ref() == Some(&destination.token_endpoint)
+            && self.client_id.as_deref() == Some(destination.client_id.as_str())
     }
 }
 
@@ -150,13 +153,15 @@ pub struct Client {
     pub secret: Option<ClientSecret>,
     /// Extra parameters of the token request.
     pub token_params: Vec<(String, String)>,
+    /// The provider's own revocation endpoint: the only one its secret may go to.
+    pub revocation_endpoint: Option<Endpoint>,
 }
 
 impl Client {
     /// A client of which the configuration says nothing.
     #[must_use]
     pub fn public() -> Self {
-        Self { auth: ClientAuth::None, secret: None, token_params: Vec::new() }
+        Self { auth: ClientAuth::None, secret: None, token_params: Vec::new(), revocation_endpoint: None }
     }
 
     /// The proof for a request. A secret that came with the token by `store` goes by HTTP Basic, which
@@ -168,6 +173,19 @@ impl Client {
             (Some(secret), _, _) | (None, Some(secret), _) => ClientProof::Basic(secret),
             (None, None, _) => ClientProof::Public,
         }
+    }
+}
+
+impl Client {
+    /// The proof for a revocation; `None` where the configured secret would leave its provider's endpoints.
+    #[must_use]
+    pub fn revocation_proof<'a>(
+        &'a self,
+        entry: &Destination,
+        stored: Option<&'a ClientSecret>,
+    ) -> Option<ClientProof<'a>> {
+        let at_home = self.revocation_endpoint == entry.revocation_endpoint;
+        (stored.is_some() || self.secret.is_none() || at_home).then(|| self.proof(stored))
     }
 }
 

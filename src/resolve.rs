@@ -30,8 +30,24 @@ pub struct Wanted<'a> {
 pub struct Choice {
     /// Its name.
     pub name: SessionName,
-    /// How it was chosen.
-    pub matched_by: MatchedBy,
+    /// What chose it among the sessions of the service, or of its prefix.
+    pub by: MatchedBy,
+    /// Whether it was the service itself that had it, and no prefix.
+    pub exact: bool,
+}
+
+impl Choice {
+    /// What a reply says of the choice.
+    #[must_use]
+    pub fn matched_by(&self) -> MatchedBy {
+        if self.exact { self.by } else { MatchedBy::Origin }
+    }
+
+    /// Whether it was named or pinned; being the only one proves little where something cannot be read.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        matches!(self.by, MatchedBy::Account | MatchedBy::Default)
+    }
 }
 
 /// Why there is no one session.
@@ -46,7 +62,8 @@ pub enum Refusal {
 }
 
 /// Chooses a session: for the service itself, else for its longest prefix that has one. Among those the
-/// account given, else the default, else the only one.
+/// account given, else the default, else the only one. Of two sessions of one account, the one that is
+/// named after the service comes first, then the first by name.
 pub fn choose<E>(
     wanted: Wanted<'_>,
     candidates: &[Candidate],
@@ -54,34 +71,40 @@ pub fn choose<E>(
 ) -> Result<Result<Choice, Refusal>, E> {
     let mut refusal = Refusal::Nothing;
     for prefix in wanted.service.prefixes() {
-        let granted: Vec<_> = granted_exactly(&prefix, wanted.profile, candidates).collect();
+        let granted =
+            one_per_account(&prefix, granted_exactly(&prefix, wanted.profile, candidates).collect());
         if granted.is_empty() {
             continue;
         }
-        let named = wanted.account.map(|account| of_account(&granted, account));
-        let (chosen, matched_by) = if let Some(named) = named {
-            match named.as_slice() {
-                [] => {
-                    refusal = Refusal::NoSuchAccount;
-                    continue;
-                }
-                [one] => (one.name.clone(), MatchedBy::Account),
+        let choice = |candidate: &Candidate, by| {
+            Ok(Ok(Choice { name: candidate.name.clone(), by, exact: prefix == *wanted.service }))
+        };
+        if let Some(account) = wanted.account {
+            match of_account(&granted, account).as_slice() {
+                [] => refusal = Refusal::NoSuchAccount,
+                [one] => return choice(one, MatchedBy::Account),
                 several => return Ok(Err(ambiguous(several))),
             }
-        } else {
-            let default = default_of(&prefix)?;
-            let pinned = default
-                .and_then(|account| granted.iter().find(|candidate| candidate.name.account == account));
-            match (pinned, granted.as_slice()) {
-                (Some(pinned), _) => (pinned.name.clone(), MatchedBy::Default),
-                (None, [one]) => (one.name.clone(), MatchedBy::Only),
-                (None, several) => return Ok(Err(ambiguous(several))),
-            }
+            continue;
+        }
+        let default = default_of(&prefix)?;
+        let pinned =
+            default.and_then(|account| granted.iter().find(|candidate| candidate.name.account == account));
+        return match (pinned, granted.as_slice()) {
+            (Some(pinned), _) => choice(pinned, MatchedBy::Default),
+            (None, [one]) => choice(one, MatchedBy::Only),
+            (None, several) => Ok(Err(ambiguous(several))),
         };
-        let matched_by = if prefix == *wanted.service { matched_by } else { MatchedBy::Origin };
-        return Ok(Ok(Choice { name: chosen, matched_by }));
     }
     Ok(Err(refusal))
+}
+
+fn one_per_account<'a>(service: &Service, mut granted: Vec<&'a Candidate>) -> Vec<&'a Candidate> {
+    granted.sort_by_key(|candidate| {
+        (&candidate.name.account, candidate.name.service != *service, &candidate.name.service)
+    });
+    granted.dedup_by(|later, earlier| later.name.account == earlier.name.account);
+    granted
 }
 
 /// Every session whose token opens the service, of the given account or label or of any.
@@ -152,7 +175,7 @@ mod tests {
         let default = default.map(|account| Account::parse(account).unwrap());
         let wanted = Wanted { service: &service, account, profile: None };
         let chosen = choose(wanted, of, |_| Ok::<_, Infallible>(default.clone())).unwrap();
-        chosen.map(|choice| (choice.name.account.to_string(), choice.matched_by))
+        chosen.map(|choice| (choice.name.account.to_string(), choice.matched_by()))
     }
 
     const API: &str = "https://api.example";
@@ -181,6 +204,24 @@ mod tests {
     fn an_account_beats_a_label_of_the_same_name() {
         let two = [candidate(API, "a", Some("b"), &[API]), candidate(API, "b", None, &[API])];
         assert_eq!(chosen(API, Some("b"), None, &two), Ok(("b".to_owned(), MatchedBy::Account)));
+    }
+
+    #[test]
+    fn of_two_sessions_of_one_account_the_one_named_after_the_service_is_meant() {
+        let two = [
+            candidate(API, "a", None, &[API, "https://git.example"]),
+            candidate("https://git.example", "a", None, &["https://git.example"]),
+        ];
+        let service = Service::parse("https://git.example").unwrap();
+        for account in [None, Some("a")] {
+            let wanted = Wanted { service: &service, account, profile: None };
+            let chosen = choose(wanted, &two, |_| Ok::<_, Infallible>(None)).unwrap().unwrap();
+            assert_eq!(chosen.name.service, service);
+        }
+        assert_eq!(
+            chosen("https://git.example/x", Some("a"), None, &two),
+            Ok(("a".to_owned(), MatchedBy::Origin))
+        );
     }
 
     #[test]

@@ -30,6 +30,12 @@ impl Sealed {
     fn same_as(&self, other: &Self) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
+
+    fn appears_in(&self, text: &str) -> bool {
+        let encoded =
+            Zeroizing::new(url::form_urlencoded::byte_serialize(self.0.as_bytes()).collect::<String>());
+        text.contains(&**self.0) || text.contains(encoded.as_str())
+    }
 }
 
 macro_rules! redacted {
@@ -88,6 +94,12 @@ impl RefreshToken {
         self.0.same_as(&other.0)
     }
 
+    /// Whether a text quotes the token, as it is or form-encoded: a server's error may.
+    #[must_use]
+    pub fn appears_in(&self, text: &str) -> bool {
+        self.0.appears_in(text)
+    }
+
     /// A salted SHA-256 of the token, to recognise a dead one without keeping it.
     #[must_use]
     pub fn digest(&self, salt: &str) -> String {
@@ -109,6 +121,12 @@ impl ClientSecret {
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0.0
+    }
+
+    /// Whether a text quotes the secret, as it is or form-encoded: a server's error may.
+    #[must_use]
+    pub fn appears_in(&self, text: &str) -> bool {
+        self.0.appears_in(text)
     }
 }
 

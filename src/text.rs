@@ -20,7 +20,7 @@ impl fmt::Display for Escaped<'_> {
             if shown == Self::SHOWN {
                 return f.write_str("...");
             }
-            if is_unsafe(c) {
+            if steers(c) {
                 write!(f, "{}", c.escape_unicode())?;
             } else {
                 fmt::Write::write_char(f, c)?;
@@ -30,8 +30,10 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// C0, DEL, C1, line and paragraph separators, bidirectional controls, zero-width and tag characters.
-fn is_unsafe(c: char) -> bool {
+/// Whether a character can steer a terminal or mislead a reader: C0, DEL, C1, line and paragraph separators,
+/// bidirectional controls, zero-width and tag characters.
+#[must_use]
+pub fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -74,7 +74,7 @@ impl Transcript {
         transcript
     }
 
-    fn run(&self) {
+    fn run(&self, bless: Option<&Path>) {
         let machine = Machine::new(&self.clock);
         machine.clock.now.set(0);
         if !self.config.is_empty() {
@@ -90,6 +90,10 @@ impl Transcript {
             (String::from_utf8_lossy(&rendered.stdout).into_owned(), rendered.stderr.clone());
         // A state folder has another name on every run.
         let home = machine.home().display().to_string();
+        if let Some(path) = bless {
+            write_down(path, &stdout.replace(&home, "HOME"), &stderr.replace(&home, "HOME"), rendered.exit);
+            return;
+        }
         assert_eq!(stdout.replace(&home, "HOME"), self.stdout, "stdout");
         assert_eq!(stderr.replace(&home, "HOME"), self.stderr, "stderr");
         assert_eq!(Some(rendered.exit), self.exit, "exit");
@@ -209,13 +213,32 @@ fn every_transcript_comes_out_as_written() {
     for path in files {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&path).expect("a transcript is read");
-        let ran = std::panic::catch_unwind(|| Transcript::read(&text).run());
+        let ran = std::panic::catch_unwind(|| Transcript::read(&text).run(bless().then_some(&path)));
         if ran.is_err() {
             eprintln!("^^^ {name}\n");
             failed.push(name);
         }
     }
     assert!(failed.is_empty(), "{failed:?}");
+    assert!(!bless(), "the transcripts were written anew; read the difference before it is committed");
+}
+
+/// Whether the outputs are to be written down as they are, for whoever changes the protocol on purpose.
+#[allow(clippy::disallowed_methods, reason = "the test's own switch")]
+fn bless() -> bool {
+    std::env::var_os("CLAVIGER_BLESS").is_some()
+}
+
+fn write_down(path: &Path, stdout: &str, stderr: &str, exit: u8) {
+    let text = std::fs::read_to_string(path).expect("a transcript is read");
+    let keep = |line: &&str| !line.starts_with("< ") && !line.starts_with("! ") && !line.starts_with("exit:");
+    let (header, body) = text.split_once("\n\n").expect("an empty line between header and body");
+    let header: Vec<&str> = header.lines().filter(keep).collect();
+    let mut body: Vec<String> = body.lines().filter(keep).map(str::to_owned).collect();
+    body.extend(stdout.lines().map(|line| format!("< {line}")));
+    body.extend(stderr.lines().map(|line| format!("! {line}")));
+    let text = format!("{}\nexit:   {exit}\n\n{}\n", header.join("\n"), body.join("\n"));
+    std::fs::write(path, text).expect("a transcript is written");
 }
 
 #[test]

@@ -1,31 +1,34 @@
-//! What several targets ask of a text, and the canary they plant in values.
+//! What the targets have in common: what a line, a token and an accepted request must be.
 
-pub mod request;
+pub mod canary;
+mod request;
 
-use claviger::text::Escaped;
+pub use request::assert_canonical;
 
-/// Planted in a value that no complaint may quote.
-const CANARY: &str = "zq7zq7zq7zq7zq7zq7";
+use claviger::fields::{Fields, json};
+use claviger::limits::{TEXT_BYTES, TOKEN_BYTES};
+use claviger::session::{Account, Profile, Service, SessionName};
+use claviger::text::steers;
 
-/// In every run of eight bytes of the canary, so that a cut-off quotation is found too.
-const FRAGMENT: &str = "zq7zq7";
-
-/// One line that no terminal can take for a command. Control characters are looked for here as well as by
-/// the project's own rule: that rule is under test.
+/// One line that steers no terminal. Control characters are looked for beside the project's own rule, which
+/// is under test with the rest.
 pub fn assert_plain_line(text: &str) {
-    assert!(!text.is_empty() && !text.chars().any(char::is_control), "{text:?}");
-    for c in text.chars().filter(|c| !c.is_ascii()) {
-        assert_eq!(Escaped(&c.to_string()).to_string(), c.to_string(), "{text:?}");
-    }
+    assert!(!text.is_empty() && !text.contains(char::is_control) && !text.contains(steers), "{text:?}");
 }
 
-/// Puts the canary where a quotation would begin, but behind a scheme: a URL stays one.
-pub fn plant(value: &mut String) {
-    let at = value.find("://").map_or(0, |at| at + 3);
-    value.insert_str(at, CANARY);
+/// Printable ASCII, not blank, within the limit.
+pub fn assert_token(text: &str) {
+    assert!(!text.trim().is_empty() && text.len() <= TOKEN_BYTES);
+    assert!(text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)));
 }
 
-/// Whether a text holds enough of the canary to have got it from a value.
-pub fn holds_canary(text: &str) -> bool {
-    text.contains(FRAGMENT)
+/// The session that a slot's value says it belongs to.
+pub fn session_named_in(value: &[u8]) -> Option<SessionName> {
+    let mut fields = json(value).and_then(Fields::of).ok()?;
+    let mut text = |key| fields.text(key, TEXT_BYTES).ok().flatten();
+    Some(SessionName {
+        service: Service::parse(&text("service")?).ok()?,
+        account: Account::parse(&text("account")?).ok()?,
+        profile: text("profile").and_then(|word| Profile::parse(&word).ok()),
+    })
 }

@@ -3,11 +3,14 @@
 use claviger::address::Endpoint;
 use claviger::limits::SECONDS;
 use claviger::message::{Expiry, Origin, Request};
+use claviger::secret::{AccessToken, ClientSecret, RefreshToken};
 use claviger::session::{Account, Profile, Service};
 
-/// Every name in it reads as itself, every span of time is within its limit, no text holds a control character.
+use crate::assert_token;
+
+/// Names read as themselves, spans of time are within their limit, texts hold no control character.
 pub fn assert_canonical(request: &Request) {
-    let (mut services, mut endpoints, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut services, mut endpoints, mut texts, mut tokens) = (vec![], vec![], vec![], vec![]);
     let (mut profile, mut seconds) = (None, None);
     match request {
         Request::Get(get) => {
@@ -20,12 +23,15 @@ pub fn assert_canonical(request: &Request) {
             services.push(&erase.service);
             texts.extend(&erase.account);
             profile = erase.profile.as_ref();
+            tokens.extend(erase.access.as_ref().map(AccessToken::expose));
         }
         Request::List(list) => services.extend(&list.service),
         Request::Capabilities => {}
         Request::Store(store) => {
             services.push(&store.name.service);
             services.extend(&store.services);
+            tokens.push(store.access.expose());
+            tokens.extend(store.refresh.as_ref().map(RefreshToken::reveal));
             assert_eq!(Account::parse(store.name.account.as_str()).as_ref(), Ok(&store.name.account));
             profile = store.name.profile.as_ref();
             texts.extend([&store.username, &store.label, &store.token_type].into_iter().flatten());
@@ -41,6 +47,7 @@ pub fn assert_canonical(request: &Request) {
                     endpoints.extend(&direct.revocation_endpoint);
                     texts.extend(&direct.issuer);
                     texts.push(&direct.client_id);
+                    tokens.extend(direct.client_secret.as_ref().map(ClientSecret::reveal));
                 }
             }
         }
@@ -54,6 +61,7 @@ pub fn assert_canonical(request: &Request) {
     for text in texts {
         assert!(!text.is_empty() && !text.chars().any(char::is_control), "{text:?}");
     }
+    tokens.into_iter().for_each(assert_token);
     assert!(profile.is_none_or(|profile| Profile::parse(profile.as_str()).as_ref() == Ok(profile)));
     assert!(seconds.is_none_or(|seconds| (0..=SECONDS).contains(&seconds)));
 }

@@ -74,7 +74,7 @@ impl Call<'_> {
                 return Ok(erased);
             }
         }
-        match self.choose_to_end(wanted)? {
+        match self.choose_to_end(wanted, storage)? {
             Some(name) => self.end_session(&name, None, storage),
             None => Ok(NOTHING),
         }
@@ -90,11 +90,11 @@ impl Call<'_> {
     ) -> Result<Erased, Failure> {
         let mut reachable = Vec::new();
         for storage in [Storage::Keyring, Storage::Plaintext] {
-            match holds(self.backend(storage), name) {
-                Ok(true) | Err(store::Error::Damaged { .. }) => {
+            let backend = self.backend(storage);
+            match backend.reach().and_then(|()| backend.read(&name.access_slot())) {
+                Ok(_) | Err(store::Error::Damaged { .. }) => {
                     reachable.push((storage, self.lock(name, storage)?));
                 }
-                Ok(false) => {}
                 Err(error) if storage == mode => return Err(error.into()),
                 Err(error) => {
                     self.warn(WarningCode::BackendUnreachable, format!("not erased there: {error}"));
@@ -111,7 +111,7 @@ impl Call<'_> {
             }
         }
         if outcome.erased {
-            self.forget(name, &services)?;
+            self.forget(name, services)?;
         }
         Ok(outcome)
     }
@@ -179,27 +179,33 @@ impl Call<'_> {
         else {
             return Ok(Revocation::Failed);
         };
-        let proof = client.proof(entry.client_secret.as_ref());
+        let Some(proof) = client.revocation_proof(&entry.destination, entry.client_secret.as_ref()) else {
+            return Ok(Revocation::Failed);
+        };
         Ok(match revocation::revoke(self.world.http, &entry.destination, &proof, &entry.token) {
             revocation::Outcome::Revoked => Revocation::Revoked,
             revocation::Outcome::Failed => Revocation::Failed,
         })
     }
 
-    /// The index last: a default that names an ended session is unpinned with it.
-    fn forget(&self, name: &SessionName, services: &[Service]) -> Result<(), Failure> {
-        for service in services {
-            let profile = name.profile.as_ref();
-            if self.world.index.default_account(service, profile)?.as_ref() == Some(&name.account) {
-                self.world.index.unpin_default(service, profile)?;
+    /// The index last: a default that names an ended session is unpinned with it. Where the record could not
+    /// be read, the index still knows what it was granted for.
+    fn forget(&self, name: &SessionName, mut services: Vec<Service>) -> Result<(), Failure> {
+        let profile = name.profile.as_ref();
+        services.push(name.service.clone());
+        services.extend(
+            self.world.index.entry(name).unwrap_or_default().map(|entry| entry.services).unwrap_or_default(),
+        );
+        for service in &services {
+            match self.world.index.default_account(service, profile) {
+                Ok(default) if default.as_ref() != Some(&name.account) => {}
+                // A default that cannot be read selects nobody; it goes with the session that was last here.
+                Ok(_) | Err(store::Error::Damaged { .. }) => {
+                    self.world.index.unpin_default(service, profile)?;
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(self.world.index.remove(name)?)
     }
-}
-
-/// Whether a backend has anything of a session, half of it included.
-fn holds(backend: &dyn Backend, name: &SessionName) -> Result<bool, store::Error> {
-    backend.reach()?;
-    Ok(backend.read(&name.access_slot())?.is_some() || backend.read(&name.refresh_slot())?.is_some())
 }

@@ -1,7 +1,7 @@
 //! From a request to the one session it means, by the index, and by the backend where the index knows none.
 
 use super::Call;
-use crate::message::{Code, Failure, MatchedBy};
+use crate::message::{Code, Failure, MatchedBy, WarningCode};
 use crate::provider::Destination;
 use crate::resolve::{self, Candidate, Choice, Refusal, Wanted};
 use crate::session::{Account, Service, SessionName, Storage};
@@ -21,15 +21,22 @@ impl Call<'_> {
         if let Some(found) = self.named_exactly(wanted, storage)? {
             return Ok(found);
         }
-        let Choice { name, matched_by } = self.choose(wanted, storage)?;
-        let session = store::load(self.backend(storage), &name)?.filter(|session| !session.record().erased);
-        match session {
-            Some(session) if self.may_serve(session.record(), wanted.service) => {
-                Ok(Found { session, matched_by })
-            }
-            Some(_) => Err(self.not_found(wanted.service)),
-            None => Err(self.elsewhere(&name, storage).unwrap_or_else(|| self.not_found(wanted.service))),
+        let choice = self.choose(wanted, storage)?;
+        if let Some(found) = self.checked(&choice, wanted, storage)? {
+            return Ok(found);
         }
+        if choice.by == MatchedBy::Default {
+            // Nobody else is served in the place of a default that is gone.
+            return Err(self.missing(&choice.name, wanted, storage));
+        }
+        let choice = match self.search(wanted, storage)? {
+            Ok(choice) => choice,
+            Err(Refusal::Nothing | Refusal::NoSuchAccount) => {
+                return Err(self.missing(&choice.name, wanted, storage));
+            }
+            Err(refusal) => return Err(self.refused(wanted, refusal)),
+        };
+        self.checked(&choice, wanted, storage)?.ok_or_else(|| self.missing(&choice.name, wanted, storage))
     }
 
     /// With the account given, the session's name is usually just what was asked for: one slot, no index.
@@ -38,29 +45,63 @@ impl Call<'_> {
             return Ok(None);
         };
         let name = SessionName { service: wanted.service.clone(), account, profile: wanted.profile.cloned() };
-        let session = store::load(self.backend(storage), &name)?.filter(|session| !session.record().erased);
-        Ok(session
-            .filter(|session| self.may_serve(session.record(), wanted.service))
-            .map(|session| Found { session, matched_by: MatchedBy::Account }))
+        self.checked(&Choice { name, by: MatchedBy::Account, exact: true }, wanted, storage)
+    }
+
+    /// The chosen session, if it is really there and was really granted for the service.
+    fn checked(
+        &self,
+        choice: &Choice,
+        wanted: Wanted<'_>,
+        storage: Storage,
+    ) -> Result<Option<Found>, Failure> {
+        let session = store::load(self.backend(storage), &choice.name)?;
+        let serves = |session: &Persisted| {
+            !session.record().erased && self.may_serve(session.record(), wanted.service)
+        };
+        Ok(session.filter(serves).map(|session| Found { session, matched_by: choice.matched_by() }))
     }
 
     fn choose(&self, wanted: Wanted<'_>, storage: Storage) -> Result<Choice, Failure> {
         let Listing { entries, damaged } = self.world.index.all()?;
-        let mut refusal = Refusal::Nothing;
-        match self.choose_from(wanted, &candidates(&entries))? {
-            // The damaged file may hide another account: only what was named or pinned is certain.
-            Ok(choice) if damaged.is_some() && self.rests_on_being_alone(wanted, &choice)? => {}
-            Ok(choice) => return Ok(choice),
-            Err(other) => refusal = other,
+        match (self.choose_from(wanted, &candidates(&entries))?, damaged) {
+            (Ok(choice), None) => Ok(choice),
+            // The damaged file may hide another account.
+            (Ok(choice), Some(_)) if choice.is_certain() => Ok(choice),
+            (Ok(_) | Err(Refusal::Nothing | Refusal::NoSuchAccount), Some(damaged)) => Err(damaged.into()),
+            (Err(Refusal::Ambiguous(_)), _) => {
+                let there = self.really_there(wanted, entries, storage)?;
+                self.choose_from(wanted, &candidates(&there))?
+                    .map_err(|refusal| self.refused(wanted, refusal))
+            }
+            (Err(Refusal::Nothing | Refusal::NoSuchAccount), None) => {
+                self.search(wanted, storage)?.map_err(|refusal| self.refused(wanted, refusal))
+            }
         }
-        if let Some(damaged) = damaged {
-            return Err(damaged.into());
+    }
+
+    /// Asks the backend itself, where the index knows no session or knows wrong.
+    fn search(&self, wanted: Wanted<'_>, storage: Storage) -> Result<Result<Choice, Refusal>, Failure> {
+        let entries = self.rebuild(storage)?;
+        self.choose_from(wanted, &candidates(&entries))
+    }
+
+    /// The entries that might be meant and whose slot is there: the index is a superset of the truth.
+    fn really_there(
+        &self,
+        wanted: Wanted<'_>,
+        entries: Vec<Entry>,
+        storage: Storage,
+    ) -> Result<Vec<Entry>, Failure> {
+        let mut there = Vec::new();
+        for entry in entries {
+            let meant = entry.services.iter().any(|granted| granted.covers(wanted.service));
+            let choice = Choice { name: entry.name.clone(), by: MatchedBy::Only, exact: true };
+            if meant && self.checked(&choice, wanted, storage)?.is_some() {
+                there.push(entry);
+            }
         }
-        if matches!(refusal, Refusal::Ambiguous(_)) {
-            return Err(self.refused(wanted, refusal));
-        }
-        let rebuilt = self.rebuild(storage)?;
-        self.choose_from(wanted, &candidates(&rebuilt))?.map_err(|refusal| self.refused(wanted, refusal))
+        Ok(there)
     }
 
     fn choose_from(
@@ -70,20 +111,6 @@ impl Call<'_> {
     ) -> Result<Result<Choice, Refusal>, Failure> {
         let default = |service: &Service| self.world.index.default_account(service, wanted.profile);
         Ok(resolve::choose(wanted, candidates, default)?)
-    }
-
-    fn rests_on_being_alone(&self, wanted: Wanted<'_>, choice: &Choice) -> Result<bool, Failure> {
-        if wanted.account.is_some() {
-            return Ok(false);
-        }
-        for prefix in wanted.service.prefixes() {
-            if self.world.index.default_account(&prefix, wanted.profile)?.as_ref()
-                == Some(&choice.name.account)
-            {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// Every session that might be meant, of any account: for an erase that compares.
@@ -104,24 +131,37 @@ impl Call<'_> {
     }
 
     /// The session an erase means: one granted for this very service, never for a shorter path.
-    pub(super) fn choose_to_end(&self, wanted: Wanted<'_>) -> Result<Option<SessionName>, Failure> {
+    pub(super) fn choose_to_end(
+        &self,
+        wanted: Wanted<'_>,
+        mode: Storage,
+    ) -> Result<Option<SessionName>, Failure> {
         let choose = |entries: &[Entry]| {
             let mut exact = candidates(entries);
             exact.retain(|candidate| candidate.services.contains(wanted.service));
             self.choose_from(wanted, &exact)
         };
         let Listing { mut entries, damaged } = self.world.index.all()?;
-        let mut chosen = choose(&entries)?;
-        if matches!(chosen, Err(Refusal::Nothing)) {
-            if let Some(damaged) = damaged {
-                return Err(damaged.into());
+        let chosen = match (choose(&entries)?, damaged) {
+            (Ok(choice), Some(damaged)) if !choice.is_certain() => return Err(damaged.into()),
+            (Err(Refusal::Nothing | Refusal::NoSuchAccount), Some(damaged)) => return Err(damaged.into()),
+            (Err(Refusal::Nothing | Refusal::NoSuchAccount), None) => {
+                for storage in [Storage::Keyring, Storage::Plaintext] {
+                    match self.rebuild(storage) {
+                        Ok(found) => entries.extend(found),
+                        Err(failure) if storage == mode => return Err(failure),
+                        Err(failure) => {
+                            self.warn(
+                                WarningCode::BackendUnreachable,
+                                format!("not erased there: {}", failure.message),
+                            );
+                        }
+                    }
+                }
+                choose(&entries)?
             }
-            for storage in [Storage::Keyring, Storage::Plaintext] {
-                // A backend that cannot be searched has been warned of by the erase itself.
-                entries.extend(self.rebuild(storage).unwrap_or_default());
-            }
-            chosen = choose(&entries)?;
-        }
+            (chosen, _) => chosen,
+        };
         match chosen {
             Ok(choice) => Ok(Some(choice.name)),
             Err(Refusal::Nothing | Refusal::NoSuchAccount) => Ok(None),
@@ -166,24 +206,33 @@ impl Call<'_> {
         record.services.iter().any(|granted| granted.covers(service) && listed(granted))
     }
 
-    /// The index says the other backend has it: worth saying, never worth falling back to.
-    fn elsewhere(&self, name: &SessionName, storage: Storage) -> Option<Failure> {
-        let entry = self.world.index.entry(name).ok().flatten()?;
-        (entry.storage != storage).then(|| {
-            Failure::new(
+    /// What the index knows of is not here, or not for this service. That the other backend has it is worth
+    /// saying, never worth falling back to.
+    fn missing(&self, name: &SessionName, wanted: Wanted<'_>, storage: Storage) -> Failure {
+        let entry = self.world.index.entry(name).ok().flatten();
+        let session = format!("the session of {} for {}", name.account, name.service);
+        match entry {
+            Some(entry) if entry.storage != storage => Failure::new(
                 Code::NotFound,
-                format!(
-                    "the session of {} for {} is not in the {storage} but in the {}",
-                    name.account, name.service, entry.storage
-                ),
+                format!("{session} is not in the {storage} but in the {}", entry.storage),
                 format!("say --storage {} for this call, or store it anew", entry.storage),
-            )
-        })
+            ),
+            Some(entry) if !entry.services.iter().any(|granted| granted.covers(wanted.service)) => {
+                self.not_found(wanted.service)
+            }
+            Some(_) => Failure::new(
+                Code::NotFound,
+                format!("{session} is gone, or was not granted for {}, or no longer is", wanted.service),
+                "see `services` of its provider in config.toml, or store it anew",
+            ),
+            None => self.not_found(wanted.service),
+        }
     }
 
     fn refused(&self, wanted: Wanted<'_>, refusal: Refusal) -> Failure {
         match refusal {
-            Refusal::Nothing => self.not_found(wanted.service),
+            Refusal::Nothing if wanted.account.is_none() => self.not_found(wanted.service),
+            Refusal::Nothing => Failure { code: Code::AccountNotFound, ..self.not_found(wanted.service) },
             Refusal::NoSuchAccount => Failure::new(
                 Code::AccountNotFound,
                 format!("there is no session of that account for {}", wanted.service),

@@ -10,6 +10,8 @@ use crate::resolve::Wanted;
 use crate::store::Persisted;
 use crate::store::record::Bundle;
 
+const SHORT: &str = "the token ends sooner than wanted, and the server would only give another like it";
+
 impl Call<'_> {
     pub(super) fn get(&self, request: &Get) -> Result<Outcome, Failure> {
         let mode = self.mode()?;
@@ -57,10 +59,12 @@ impl Call<'_> {
         ask: Ask,
     ) -> Result<Outcome, Failure> {
         let ended = matches!(fault, refresh::Error::Gone);
+        // The server has rotated and we could not keep it: the old token's remaining life must not hide that.
+        let unsaved = matches!(fault, refresh::Error::Unsaved(_));
         let nothing_to_refresh_with = matches!(fault, refresh::Error::NoRefreshToken);
         let name = session.record().name.clone();
         let failure = error::of_refresh(fault, &name, self.login_command(&name.service));
-        if ask.force || ended || !policy::is_valid(&session, self.world.clock.now()) {
+        if ask.force || ended || unsaved || !policy::is_valid(&session, self.world.clock.now()) {
             return Err(failure);
         }
         if nothing_to_refresh_with {
@@ -80,13 +84,8 @@ impl Call<'_> {
     ) -> Result<Outcome, Failure> {
         let storage = session.storage();
         let left = policy::seconds_left(session.record(), self.world.clock.now());
-        if let Some(left) =
-            left.filter(|left| *left <= 0 || ask.min_validity.is_some_and(|wanted| *left < wanted))
-        {
-            self.warn(
-                WarningCode::ValidityShort,
-                format!("the token lives {} s, shorter than asked for", left.max(0)),
-            );
+        if left.is_some_and(|left| left <= 0 || ask.min_validity.is_some_and(|wanted| left < wanted)) {
+            self.warn(WarningCode::ValidityShort, SHORT.to_owned());
         }
         let Bundle { record, access } = session.into_bundle();
         let access = access.ok_or_else(|| self.not_found(&record.name.service))?;

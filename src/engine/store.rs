@@ -1,11 +1,12 @@
 //! `store`: keep a bundle, whole or not at all.
 
 use super::Call;
+use crate::limits::SERVICES;
 use crate::lock::Guard;
 use crate::message::{Code, Direct, Expiry, Failure, Origin, Outcome, Store, Stored, WarningCode};
 use crate::provider::{Destination, Provider};
 use crate::secret::ClientSecret;
-use crate::session::{SessionName, Storage};
+use crate::session::{Service, SessionName, Storage};
 use crate::store::index::Entry;
 use crate::store::mode::{Mode, Source};
 use crate::store::record::{Bundle, ObtainedBy, Record, RefreshEntry};
@@ -18,6 +19,12 @@ impl Call<'_> {
             return Err(bad_request(
                 "`refreshToken`: nothing could ever use it: no provider serves this service and no `tokenEndpoint` is given",
                 "give `tokenEndpoint` and `clientId`, or configure a provider",
+            ));
+        }
+        if granted_for(&request).len() > SERVICES {
+            return Err(bad_request(
+                &format!("`services`: over the limit of {SERVICES} with `service` itself"),
+                "name fewer",
             ));
         }
         let mode = self.mode()?;
@@ -81,16 +88,16 @@ impl Call<'_> {
                         "add it to the provider's `services`",
                     ));
                 }
-                from_provider(provider).map(|destination| (Some(destination), None))
+                destination_of(provider, request).map(|destination| (destination, None))
             }
             Origin::Configured => match providers.serving(&request.name.service) {
-                Some(provider) => from_provider(provider).map(|destination| (Some(destination), None)),
+                Some(provider) => destination_of(provider, request).map(|destination| (destination, None)),
                 None => Ok((None, None)),
             },
         }
     }
 
-    /// The other backend, where it has a copy of this session to be left. A choice for this call only never
+    /// The other backend, where it can be reached: it may have a copy of this session, to be left. A choice for this call only never
     /// touches it.
     fn other_copy(&self, name: &SessionName, mode: Mode) -> Result<Option<Storage>, Failure> {
         let other = mode.storage.other();
@@ -108,7 +115,7 @@ impl Call<'_> {
         let backend = self.backend(other);
         let there = backend.reach().and_then(|()| backend.read(&name.access_slot()));
         match there {
-            Ok(found) => Ok(found.map(|_| other)),
+            Ok(_) => Ok(Some(other)),
             Err(
                 error @ (store::Error::Unavailable { .. }
                 | store::Error::Locked
@@ -171,14 +178,11 @@ impl Call<'_> {
 
     fn bundle(&self, request: &Store, destination: Option<&Destination>, generation: i64) -> Bundle {
         let now = self.world.clock.now();
-        let mut services = vec![request.name.service.clone()];
-        services.extend(request.services.iter().filter(|service| **service != request.name.service).cloned());
-        services.dedup();
         let record = Record {
             name: request.name.clone(),
             label: request.label.clone(),
             username: request.username.clone(),
-            services,
+            services: granted_for(request),
             issuer: destination.and_then(|destination| destination.issuer.clone()),
             token_endpoint: destination.map(|destination| destination.token_endpoint.clone()),
             client_id: destination.map(|destination| destination.client_id.clone()),
@@ -289,21 +293,30 @@ impl Call<'_> {
     }
 }
 
-fn from_provider(provider: &Provider) -> Result<Destination, Failure> {
-    let lacking = |key: &str| {
-        let message = format!("provider `{}` has no `{key}`", provider.name);
-        Failure::new(
-            Code::ConfigInvalid,
-            message,
-            "add it to config.toml, or give `tokenEndpoint` and `clientId` in the request",
-        )
+/// A provider's destination. One that is not fully configured is an error only where a refresh token would
+/// have to go there.
+fn destination_of(provider: &Provider, request: &Store) -> Result<Option<Destination>, Failure> {
+    let lacking = match (&provider.token_endpoint, &provider.client_id) {
+        (Some(token_endpoint), Some(client_id)) => {
+            return Ok(Some(Destination {
+                issuer: provider.issuer.clone(),
+                token_endpoint: token_endpoint.clone(),
+                revocation_endpoint: provider.revocation_endpoint.clone(),
+                client_id: client_id.clone(),
+            }));
+        }
+        (None, _) => "token-endpoint",
+        (_, None) => "client-id",
     };
-    Ok(Destination {
-        issuer: provider.issuer.clone(),
-        token_endpoint: provider.token_endpoint.clone().ok_or_else(|| lacking("token-endpoint"))?,
-        revocation_endpoint: provider.revocation_endpoint.clone(),
-        client_id: provider.client_id.clone().ok_or_else(|| lacking("client-id"))?,
-    })
+    if request.refresh.is_none() {
+        return Ok(None);
+    }
+    let message = format!("provider `{}` has no `{lacking}`", provider.name);
+    Err(Failure::new(
+        Code::ConfigInvalid,
+        message,
+        "add it to config.toml, or give `tokenEndpoint` and `clientId` in the request",
+    ))
 }
 
 /// Another issuer or client; where an issuer is not known on both sides, another token endpoint.
@@ -314,6 +327,17 @@ fn is_another(record: &Record, destination: &Destination) -> bool {
         _ => *endpoint != destination.token_endpoint,
     };
     another_server || *client != destination.client_id
+}
+
+/// The service that names the session, and the others given, each once.
+fn granted_for(request: &Store) -> Vec<Service> {
+    let mut services = vec![request.name.service.clone()];
+    for service in &request.services {
+        if !services.contains(service) {
+            services.push(service.clone());
+        }
+    }
+    services
 }
 
 fn bad_request(message: &str, hint: &str) -> Failure {

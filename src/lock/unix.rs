@@ -26,14 +26,13 @@ pub fn user_folder() -> Result<PathBuf, Error> {
 
 /// Makes the folder, and refuses one that another user could write in.
 pub(super) fn prepare(folder: &Path) -> Result<(), Error> {
-    use std::os::unix::fs::DirBuilderExt as _;
     let io = |source| Error::Io { path: folder.to_owned(), source };
     let foreign = |why| Error::Foreign { path: folder.to_owned(), why };
     let open =
         || rustix::fs::open(folder, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
     let opened = match open() {
         Err(rustix::io::Errno::NOENT) => {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
+            crate::folder::create(folder).map_err(io)?;
             open()
         }
         other => other,
@@ -46,8 +45,13 @@ pub(super) fn prepare(folder: &Path) -> Result<(), Error> {
     if stat.st_uid != rustix::process::geteuid().as_raw() {
         return Err(foreign("belongs to another user"));
     }
-    if Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO) || stat.st_mode & 0o700 != 0o700
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    if folder.parent() == Some(Path::new("/tmp"))
+        && mode & (Mode::RWXU | Mode::RWXG | Mode::RWXO) != Mode::RWXU
     {
+        return Err(foreign("lies where everyone can write, and is not mode 0700"));
+    }
+    if mode.intersects(Mode::RWXG | Mode::RWXO) || !mode.contains(Mode::RWXU) {
         rustix::fs::fchmod(&directory, Mode::RWXU).map_err(|errno| io(errno.into()))?;
     }
     Ok(())

@@ -31,7 +31,7 @@ fn post(endpoint: &Endpoint, client_id: &str, proof: &ClientProof<'_>, pairs: &[
         }
         ClientProof::Basic(secret) => Some(basic(client_id, secret.reveal())),
     };
-    Post { endpoint: endpoint.clone(), authorization, form: Zeroizing::new(form.finish()) }
+    Post { endpoint: endpoint.clone(), authorization, form: Zeroizing::new(form.finish()), within: None }
 }
 
 /// RFC 6749 section 2.3.1: both halves are form-encoded before base64, so that a `:` or `%` in either

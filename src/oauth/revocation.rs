@@ -1,6 +1,8 @@
 //! Token revocation (RFC 7009).
 
-use crate::http::{Error, Http};
+use std::time::Duration;
+
+use crate::http::{Error, Http, Post};
 use crate::provider::{ClientProof, Destination};
 use crate::secret::RefreshToken;
 
@@ -13,6 +15,9 @@ pub enum Outcome {
     Failed,
 }
 
+/// Nobody waits longer than this to be signed out.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Asks the server to end the grant of a refresh token. Sent to the endpoint stored beside the token; the
 /// caller has already established that there is one.
 pub fn revoke(
@@ -23,7 +28,9 @@ pub fn revoke(
 ) -> Outcome {
     let Some(endpoint) = &destination.revocation_endpoint else { return Outcome::Failed };
     let pairs = [("token", token.reveal()), ("token_type_hint", "refresh_token")];
-    match http.post(&super::post(endpoint, &destination.client_id, proof, &pairs)) {
+    let post =
+        Post { within: Some(PATIENCE), ..super::post(endpoint, &destination.client_id, proof, &pairs) };
+    match http.post(&post) {
         Ok(reply) if reply.status == 200 => Outcome::Revoked,
         Ok(_)
         | Err(

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 pub struct Granted {
     /// The new access token.
     pub access: AccessToken,
-    /// `Bearer` or `DPoP`, as the server spelt it.
+    /// `Bearer`, however the server spelt it: it is the scheme of a header (RFC 6750 section 2.1).
     pub token_type: String,
     /// Lifetime in seconds from when the request was sent; `None` where the server names none that makes sense.
     pub expires_in: Option<i64>,
@@ -134,15 +134,12 @@ fn granted(fields: &mut Fields) -> Result<Granted, String> {
         Some(_) => return Err(wrong("refresh_token")),
     };
     let scopes = match fields.any("scope") {
-        Some(Value::Text(text)) if text.len() <= SCOPES * TEXT_BYTES => {
-            Some(text.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect())
-        }
-        // Not worth losing a rotated token over: the session keeps the scopes it had.
+        Some(Value::Text(text)) => scope_list(&text),
         _ => None,
     };
     Ok(Granted {
         access,
-        token_type,
+        token_type: "Bearer".to_owned(),
         expires_in: fields.any("expires_in").and_then(|value| lifetime(&value)),
         refresh,
         refresh_expires_in: (fields
@@ -152,6 +149,15 @@ fn granted(fields: &mut Fields) -> Result<Granted, String> {
         .filter(|seconds| *seconds > 0),
         scopes,
     })
+}
+
+/// RFC 6749 section 3.3. A list that is no list of scopes, or over our limits, is not worth losing a rotated
+/// token over: the session then keeps the scopes it had.
+fn scope_list(text: &str) -> Option<Vec<String>> {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    let scopes: Vec<String> = text.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
+    let well_formed = scopes.iter().all(|scope| scope.len() <= TEXT_BYTES && scope.bytes().all(allowed));
+    (well_formed && scopes.len() <= SCOPES).then_some(scopes)
 }
 
 /// A lifetime in seconds. Servers also send `"3600"` and `3600.0`; what makes no sense is no known lifetime,

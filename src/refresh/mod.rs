@@ -18,7 +18,7 @@ use crate::harden::Uninterrupted;
 use crate::http::{self, Http};
 use crate::lock::{self, Guard};
 use crate::oauth::token::{self, Granted, Refused};
-use crate::provider::{Clients, Destination, Misconfigured};
+use crate::provider::{Client, Clients, Destination, Misconfigured};
 use crate::secret::hex;
 use crate::session::SessionName;
 use crate::store::index::{Entry, Index};
@@ -152,7 +152,8 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
         &client.token_params,
     );
     let answer = match tools.http.post(&post) {
-        Ok(reply) => token::read(&reply, tools.clock.now()).map_err(Error::Refused),
+        Ok(reply) => token::read(&reply, tools.clock.now())
+            .map_err(|refused| Error::Refused(unquoted(refused, &entry, &client))),
         Err(error) => Err(Error::Http(error)),
     };
     match answer {
@@ -192,8 +193,8 @@ fn present(tools: &Tools<'_>, name: &SessionName) -> Result<Persisted, Error> {
     store::load(tools.backend, name)?.filter(|current| !current.record().erased).ok_or(Error::Gone)
 }
 
-/// A changed session is judged anew, and a good token in it is adopted even by a forced caller: it is newer
-/// than what that caller wanted to be rid of.
+/// A changed session is judged anew, and a good token in it is adopted even by a forced caller, where it is
+/// another one than that caller wanted to be rid of.
 fn adopted(
     tools: &Tools<'_>,
     seen: &Persisted,
@@ -204,7 +205,11 @@ fn adopted(
     let unforced = Ask { force: false, ..ask };
     let good =
         judge(current, unforced, window(tools, current.record()), tools.clock.now()) != Verdict::Refresh;
-    (changed && good).then_some(Done::Adopted as fn(Persisted) -> Done)
+    let another = match (seen.access(), current.access()) {
+        (Some(seen), Some(current)) => !seen.same_as(current),
+        (None, Some(_)) | (_, None) => true,
+    };
+    (changed && good && (another || !ask.force)).then_some(Done::Adopted as fn(Persisted) -> Done)
 }
 
 /// The provider's own window for a session, where the configuration sets one.
@@ -239,6 +244,7 @@ fn refreshable(
         if promised == Some(true) {
             let why = "its record promises a refresh token and there is none".to_owned();
             return Err(Error::Store(store::Error::Damaged {
+                piece: store::Piece::Slot,
                 what: format!("slot {}", name.refresh_slot()),
                 why,
             }));
@@ -255,6 +261,23 @@ fn refreshable(
             Err(Error::Dead { description: None, interrupted: None })
         }
         _ => Ok((bundle, entry)),
+    }
+}
+
+/// A server may quote in its error what it was sent; that much of its words is not passed on (I1).
+fn unquoted(refused: Refused, entry: &RefreshEntry, client: &Client) -> Refused {
+    let quotes = |text: &String| {
+        let secrets = [entry.client_secret.as_ref(), client.secret.as_ref()];
+        entry.token.appears_in(text) || secrets.into_iter().flatten().any(|secret| secret.appears_in(text))
+    };
+    let harmless = |text: Option<String>| text.filter(|text| !quotes(text));
+    match refused {
+        Refused::InvalidGrant { description } => Refused::InvalidGrant { description: harmless(description) },
+        Refused::Rejected { error, description } => Refused::Rejected {
+            error: harmless(Some(error)).unwrap_or_default(),
+            description: harmless(description),
+        },
+        other @ (Refused::NoEndpoint | Refused::ProxyAuth | Refused::Transient { .. }) => other,
     }
 }
 

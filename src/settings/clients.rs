@@ -111,6 +111,7 @@ impl Clients for Configured {
                 auth: provider.client_auth,
                 secret: self.secret(provider)?,
                 token_params: provider.token_params.clone(),
+                revocation_endpoint: provider.revocation_endpoint.clone(),
             });
         }
         let moved = services.iter().filter_map(|service| self.serving(service)).find(|provider| {

@@ -206,6 +206,7 @@ fn provider(name: String, mut fields: Fields) -> Result<Provider, Error> {
         })?,
         interactive: word(&mut fields, "interactive", INTERACTIVE)?.unwrap_or(Interactive::Never),
     };
+    fields.done()?;
     if provider.issuer.is_none() && provider.token_endpoint.is_none() {
         return Err(fields.error("issuer", Problem::Invalid("a provider needs `issuer` or `token-endpoint`")));
     }
@@ -213,7 +214,6 @@ fn provider(name: String, mut fields: Fields) -> Result<Provider, Error> {
         let why = "means nothing while `client-auth` is none; say client_secret_basic or client_secret_post";
         return Err(fields.error("client-secret", Problem::Invalid(why)));
     }
-    fields.done()?;
     Ok(provider)
 }
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::dialect::{Dialect, Rendered, Verb};
 use crate::http::{Patience, Proxies};
-use crate::message::Failure;
+use crate::message::{Code, Failure};
 use crate::provider::Provider;
 use crate::store::keyring;
-use crate::store::mode::Choices;
+use crate::store::mode::{Choices, Mode, Unknown};
 
 pub use clients::Configured;
 pub use config::{Timeouts, check as check_config};
@@ -98,8 +98,8 @@ pub fn environment(name: &str) -> Option<OsString> {
 /// Everything decided, each with its source where that matters.
 #[derive(Debug)]
 pub struct Settings {
-    /// The words that choose a storage.
-    pub choices: Choices,
+    /// The storage that flag, environment or configuration choose, if one does.
+    pub chosen: Option<Mode>,
     /// The name of this machine, for the pin.
     pub machine: String,
     /// Index, pin, plaintext slots and their locks.
@@ -122,10 +122,18 @@ impl Settings {
         };
         let paths = paths::Paths::find(environment)?;
         let config = config::Config::read(&paths.config)?;
-        let environment_choice =
+        // What is not UTF-8 is no storage we know; the resolver says so and names the source.
+        let from_environment =
             environment("CLAVIGER_STORAGE").map(|value| value.to_string_lossy().into_owned());
+        let choices = Choices { flag: storage_flag, environment: from_environment, config: config.storage };
         Ok(Self {
-            choices: Choices { flag: storage_flag, environment: environment_choice, config: config.storage },
+            chosen: choices.explicit().map_err(|Unknown(source)| {
+                Failure::new(
+                    Code::ConfigInvalid,
+                    format!("{source} names no storage there is"),
+                    "say keyring or plaintext",
+                )
+            })?,
             machine: paths::machine(environment),
             state: paths.state,
             keyring: paths::keyring(environment),

@@ -9,9 +9,9 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::Error;
 use super::files::{Folder, Writers};
 use super::record::{FORMAT, Record};
+use super::{Error, Piece};
 use crate::fields::{self, Fields};
 use crate::limits::{INDEX_BYTES, SERVICES, TEXT_BYTES, URL_BYTES};
 use crate::secret::hex;
@@ -64,8 +64,22 @@ pub struct Listing {
 
 /// The index of a state folder.
 pub struct Index {
-    sessions: Folder,
-    defaults: Folder,
+    sessions: Shelf,
+    defaults: Shelf,
+}
+
+/// A folder of one kind of file.
+struct Shelf {
+    folder: Folder,
+    piece: Piece,
+}
+
+impl Shelf {
+    fn damaged(&self, file: &str, why: &str) -> Error {
+        let path = self.folder.path_of(file);
+        let what = format!("index file {}", crate::text::Escaped(&path.display().to_string()));
+        Error::Damaged { piece: self.piece, what, why: why.to_owned() }
+    }
 }
 
 #[derive(Serialize)]
@@ -100,17 +114,20 @@ impl Index {
     /// The index of a state folder. Nothing is touched yet.
     #[must_use]
     pub fn new(state: &Path) -> Self {
-        Self { sessions: Folder::new(state, "index"), defaults: Folder::new(state, "defaults") }
+        Self {
+            sessions: Shelf { folder: Folder::new(state, "index"), piece: Piece::Index },
+            defaults: Shelf { folder: Folder::new(state, "defaults"), piece: Piece::Default },
+        }
     }
 
     /// Reads every entry.
     pub fn all(&self) -> Result<Listing, Error> {
         let mut listing = Listing::default();
-        for file in self.sessions.names()? {
+        for file in self.sessions.folder.names()? {
             match read(&self.sessions, &file, entry) {
                 Ok(Some(entry)) if file_of(&entry.name) == file => listing.entries.push(entry),
                 Ok(Some(_)) => {
-                    let misplaced = damaged(&self.sessions, &file, "it describes another session");
+                    let misplaced = self.sessions.damaged(&file, "it describes another session");
                     listing.damaged.get_or_insert(misplaced);
                 }
                 // Erased by another process since the names were read.
@@ -149,7 +166,7 @@ impl Index {
 
     /// Removes one session's entry.
     pub fn remove(&self, name: &SessionName) -> Result<(), Error> {
-        self.sessions.delete(&file_of(name)).map(|_| ())
+        self.sessions.folder.delete(&file_of(name)).map(|_| ())
     }
 
     /// The default account of a service, for sessions of one profile or of none.
@@ -163,7 +180,7 @@ impl Index {
         match found {
             None => Ok(None),
             Some((named, of, account)) if named == *service && of.as_ref() == profile => Ok(Some(account)),
-            Some(_) => Err(damaged(&self.defaults, &file, "it describes another service")),
+            Some(_) => Err(self.defaults.damaged(&file, "it describes another service")),
         }
     }
 
@@ -183,7 +200,7 @@ impl Index {
 
     /// Unpins the default account of a service.
     pub fn unpin_default(&self, service: &Service, profile: Option<&Profile>) -> Result<(), Error> {
-        self.defaults.delete(&default_file(service, profile)).map(|_| ())
+        self.defaults.folder.delete(&default_file(service, profile)).map(|_| ())
     }
 }
 
@@ -197,28 +214,19 @@ fn default_file(service: &Service, profile: Option<&Profile>) -> String {
     format!("{}.json", hex(&Sha256::digest(name)))
 }
 
-fn damaged(folder: &Folder, file: &str, why: &str) -> Error {
-    let path = folder.path_of(file);
-    Error::Damaged {
-        what: format!("index file {}", crate::text::Escaped(&path.display().to_string())),
-        why: why.to_owned(),
-    }
-}
-
-fn write(folder: &Folder, file: &str, out: &impl Serialize) -> Result<(), Error> {
-    let bytes = serde_json::to_vec(out).map_err(|_| damaged(folder, file, "it cannot be written as JSON"))?;
-    folder.write(file, &bytes, Writers::Many)
+fn write(shelf: &Shelf, file: &str, out: &impl Serialize) -> Result<(), Error> {
+    let bytes = serde_json::to_vec(out).map_err(|_| shelf.damaged(file, "it cannot be written as JSON"))?;
+    shelf.folder.write(file, &bytes, Writers::Many)
 }
 
 fn read<T>(
-    folder: &Folder,
+    shelf: &Shelf,
     file: &str,
     decode: impl FnOnce(&mut Fields) -> Result<T, fields::Error>,
 ) -> Result<Option<T>, Error> {
-    let Some(content) = folder.read(file, INDEX_BYTES)? else { return Ok(None) };
+    let Some(content) = shelf.folder.read(file, INDEX_BYTES)? else { return Ok(None) };
     let decoded = fields::json(&content.bytes).and_then(Fields::of).and_then(|mut fields| {
-        let format = fields.count("format", i64::MAX)?;
-        if format > Some(FORMAT) {
+        if fields.count("format", i64::MAX)? > Some(FORMAT) {
             return Ok(None);
         }
         let value = decode(&mut fields)?;
@@ -227,8 +235,11 @@ fn read<T>(
     });
     match decoded {
         Ok(Some(value)) => Ok(Some(value)),
-        Ok(None) => Err(Error::Newer { what: format!("index file {}", folder.path_of(file).display()) }),
-        Err(error) => Err(damaged(folder, file, &error.to_string())),
+        Ok(None) => {
+            let path = shelf.folder.path_of(file).display().to_string();
+            Err(Error::Newer { what: format!("index file {}", crate::text::Escaped(&path)) })
+        }
+        Err(error) => Err(shelf.damaged(file, &error.to_string())),
     }
 }
 

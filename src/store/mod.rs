@@ -70,6 +70,8 @@ pub enum Error {
     },
     /// Damaged, or not where it says it belongs.
     Damaged {
+        /// What kind of thing.
+        piece: Piece,
         /// The slot or file.
         what: String,
         /// What is wrong, in words of ours.
@@ -91,6 +93,23 @@ pub enum Error {
     },
 }
 
+/// What can be damaged; each is mended in its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// A slot's value.
+    Slot,
+    /// A session's entry in the index.
+    Index,
+    /// A service's default account.
+    Default,
+    /// This machine's pin.
+    Pin,
+    /// Another file.
+    File,
+    /// What the keyring itself answered.
+    Answer,
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -99,7 +118,7 @@ impl fmt::Display for Error {
             Self::Denied { why } => write!(f, "the keyring refused: {why}"),
             Self::Timeout { seconds } => write!(f, "the keyring did not answer within {seconds} s"),
             Self::Newer { what } => write!(f, "{what} was written by a newer claviger and is left untouched"),
-            Self::Damaged { what, why } => write!(f, "{what} is damaged: {why}"),
+            Self::Damaged { what, why, .. } => write!(f, "{what} is damaged: {why}"),
             Self::Write { what, why } => write!(f, "{what} could not be written: {why}"),
             Self::Unsafe { path, why } => {
                 write!(f, "{} {why}", crate::text::Escaped(&path.display().to_string()))

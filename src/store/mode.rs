@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::Error;
 use super::files::{Folder, Writers};
 use super::record::FORMAT;
+use super::{Error, Piece};
 use crate::fields::{self, Fields};
 use crate::limits::{INDEX_BYTES, TEXT_BYTES};
 use crate::session::Storage;
@@ -125,7 +125,7 @@ impl Pin {
         match decoded {
             Ok((true, ..)) => Err(Error::Newer { what }),
             Ok((false, storage, named)) => Ok(storage.filter(|_| named == machine)),
-            Err(error) => Err(Error::Damaged { what, why: error.to_string() }),
+            Err(error) => Err(Error::Damaged { piece: Piece::Pin, what, why: error.to_string() }),
         }
     }
 

@@ -23,6 +23,17 @@ pub struct Memory {
     pub slots: RefCell<BTreeMap<String, Vec<u8>>>,
     pub reads: Cell<usize>,
     pub writes: Cell<usize>,
+    after: RefCell<Option<(usize, Change)>>,
+}
+
+type Slots = BTreeMap<String, Vec<u8>>;
+type Change = Box<dyn FnOnce(&mut Slots)>;
+
+impl Memory {
+    /// Lets another process change the slots once this one has read so often.
+    pub fn after_reads(&self, reads: usize, change: impl FnOnce(&mut Slots) + 'static) {
+        *self.after.borrow_mut() = Some((self.reads.get() + reads, Box::new(change)));
+    }
 }
 
 impl Backend for Memory {
@@ -36,7 +47,13 @@ impl Backend for Memory {
 
     fn read(&self, slot: &SlotName) -> Result<Option<store::Value>, store::Error> {
         self.reads.set(self.reads.get() + 1);
-        Ok(self.slots.borrow().get(slot.as_str()).map(|bytes| bytes.clone().into()))
+        let found = self.slots.borrow().get(slot.as_str()).map(|bytes| bytes.clone().into());
+        if self.after.borrow().as_ref().is_some_and(|(reads, _)| *reads == self.reads.get())
+            && let Some((_, change)) = self.after.borrow_mut().take()
+        {
+            change(&mut self.slots.borrow_mut());
+        }
+        Ok(found)
     }
 
     fn write(&self, slot: &SlotName, value: &store::Value) -> Result<(), store::Error> {

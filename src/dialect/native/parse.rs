@@ -17,7 +17,7 @@ pub fn parse(verb: Verb, input: &[u8]) -> Result<Request, Failure> {
     if input.len() > REQUEST_BYTES {
         return Err(bad(&Error::new("", Problem::Over(REQUEST_BYTES))));
     }
-    let input = if input.is_empty() && verb.input_is_optional() { b"{}" } else { input };
+    let input = if input.trim_ascii().is_empty() && verb.input_is_optional() { b"{}" } else { input };
     let mut fields = fields::json(input).and_then(Fields::of).map_err(|error| bad(&error))?;
     let request = request(verb, &mut fields).map_err(|fault| match fault {
         Fault::Field(error) => bad(&error),
@@ -136,11 +136,7 @@ fn origin(fields: &mut Fields) -> Result<Origin, Fault> {
     let provider = fields.parsed("provider", TEXT_BYTES, words)?;
     let token_endpoint = endpoint(fields, "tokenEndpoint")?;
     let client_id = fields.parsed("clientId", TEXT_BYTES, printable)?;
-    let issuer = fields.parsed("issuer", URL_BYTES, |text| match address::parse(text) {
-        Ok(url) if url.query().is_none() => Ok(text.to_owned()),
-        Ok(_) => Err("must not have a query"),
-        Err(error) => Err(error.words()),
-    })?;
+    let issuer = issuer(fields)?;
     let revocation_endpoint = endpoint(fields, "revocationEndpoint")?;
     let client_secret = fields.parsed("clientSecret", SECRET_BYTES, ClientSecret::new)?;
     match (provider, token_endpoint, client_id) {
@@ -196,6 +192,16 @@ fn endpoint(fields: &mut Fields, key: &str) -> Result<Option<Endpoint>, Fault> {
     text.map(|text| Endpoint::parse(&text).map_err(|error| url_fault(fields, key, error))).transpose()
 }
 
+/// Kept as it was written: issuers are compared byte for byte (RFC 8414 section 2).
+fn issuer(fields: &mut Fields) -> Result<Option<String>, Fault> {
+    let Some(text) = fields.text("issuer", URL_BYTES)? else { return Ok(None) };
+    match address::parse(&text) {
+        Ok(url) if url.query().is_none() => Ok(Some(text)),
+        Ok(_) => Err(only_with(fields, "issuer", "must not have a query")),
+        Err(error) => Err(url_fault(fields, "issuer", error)),
+    }
+}
+
 fn url_fault(fields: &Fields, key: &str, error: address::Error) -> Fault {
     match error {
         address::Error::Invalid(why) => Fault::Field(fields.error(key, Problem::Invalid(why))),
@@ -213,7 +219,13 @@ fn required<T>(
 }
 
 fn account_or_label(fields: &mut Fields) -> Result<Option<String>, Error> {
-    fields.parsed("account", TEXT_BYTES, words)
+    fields.parsed("account", TEXT_BYTES, |text| {
+        if text.is_empty() || text.chars().any(char::is_control) {
+            Err("must not be empty or hold control characters")
+        } else {
+            Ok(text.to_owned())
+        }
+    })
 }
 
 fn profile(fields: &mut Fields) -> Result<Option<Profile>, Error> {

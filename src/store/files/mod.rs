@@ -7,7 +7,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::Error;
+use super::{Error, Piece};
 
 #[cfg(unix)]
 #[path = "unix.rs"]
@@ -31,7 +31,7 @@ fn words(path: &Path) -> String {
 }
 
 fn unreadable(path: &Path, source: &io::Error) -> Error {
-    Error::Damaged { what: words(path), why: source.to_string() }
+    Error::Damaged { piece: Piece::File, what: words(path), why: source.to_string() }
 }
 
 fn unwritable(path: &Path, source: &io::Error) -> Error {
@@ -45,9 +45,11 @@ fn not_ours(path: &Path, why: &'static str) -> Error {
 fn read_limited(file: &std::fs::File, path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
     match crate::terminal::read_bounded(file, limit) {
         Ok(crate::terminal::Input::Whole(bytes)) => Ok(bytes),
-        Ok(crate::terminal::Input::Over) => {
-            Err(Error::Damaged { what: words(path), why: format!("it is over {limit} bytes") })
-        }
+        Ok(crate::terminal::Input::Over) => Err(Error::Damaged {
+            piece: Piece::File,
+            what: words(path),
+            why: format!("it is over {limit} bytes"),
+        }),
         Err(source) => Err(unreadable(path, &source)),
     }
 }

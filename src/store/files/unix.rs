@@ -120,42 +120,24 @@ impl Folder {
     }
 
     fn make(&self) -> Result<OwnedFd, Error> {
-        make_root(&self.root)?;
+        let failed = |path: &Path| unwritable(path, &io::Error::other("it vanished while it was being made"));
+        if checked_folder(&self.root, Others::MayRead)?.is_none() {
+            crate::folder::create(&self.root).map_err(|source| unwritable(&self.root, &source))?;
+        }
         if let Some(folder) = checked_folder(&self.path, Others::LoseAccess)? {
             return Ok(folder);
         }
-        match rustix::fs::mkdir(&self.path, Mode::RWXU) {
-            Ok(()) => {
-                // The umask may have taken our own bits.
-                rustix::fs::chmod(&self.path, Mode::RWXU)
-                    .map_err(|errno| unwritable(&self.path, &errno.into()))?;
-            }
-            Err(Errno::EXIST) => {}
-            Err(errno) => return Err(unwritable(&self.path, &errno.into())),
-        }
-        checked_folder(&self.path, Others::LoseAccess)?
-            .ok_or_else(|| not_ours(&self.path, "vanished while it was being made"))
+        crate::folder::create(&self.path).map_err(|source| unwritable(&self.path, &source))?;
+        mark(&self.root)?;
+        checked_folder(&self.path, Others::LoseAccess)?.ok_or_else(|| failed(&self.path))
     }
 }
 
-/// Makes the state folder with its two markers: backups and version control are asked to pass it by.
-fn make_root(root: &Path) -> Result<(), Error> {
-    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-    if checked_folder(root, Others::MayRead)?.is_some() {
-        return Ok(());
-    }
-    let failed = |source: io::Error| unwritable(root, &source);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(failed)?;
-    std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+/// Asks backups and version control to pass the state folder by.
+fn mark(root: &Path) -> Result<(), Error> {
     let folder = checked_folder(root, Others::MayRead)?
-        .ok_or_else(|| not_ours(root, "vanished while it was being made"))?;
-    for (name, text) in [
-        (".gitignore", "*\n"),
-        (
-            "CACHEDIR.TAG",
-            "Signature: 8a477f597d28d172789f06886806bc55\n# Sessions of claviger; not worth a backup.\n",
-        ),
-    ] {
+        .ok_or_else(|| not_ours(root, "vanished while it was in use"))?;
+    for (name, text) in MARKERS {
         match write_new(&folder, name, text.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(unwritable(&root.join(name), &error));
@@ -165,6 +147,14 @@ fn make_root(root: &Path) -> Result<(), Error> {
     }
     Ok(())
 }
+
+const MARKERS: [(&str, &str); 2] = [
+    (".gitignore", "*\n"),
+    (
+        "CACHEDIR.TAG",
+        "Signature: 8a477f597d28d172789f06886806bc55\n# Sessions of claviger; not worth a backup.\n",
+    ),
+];
 
 fn write_new(folder: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -88,12 +88,13 @@ impl Folder {
     /// The profile's access list names the user, SYSTEM and administrators; a folder elsewhere would
     /// inherit whatever its parent has.
     fn make(&self) -> Result<(), Error> {
-        std::fs::create_dir_all(&self.path).map_err(|source| unwritable(&self.path, &source))?;
         let profile = known_folders::get_known_folder_path(known_folders::KnownFolder::Profile);
-        let inside = profile
-            .and_then(|profile| profile.canonicalize().ok())
-            .is_some_and(|profile| self.root.canonicalize().is_ok_and(|root| root.starts_with(profile)));
-        if inside { Ok(()) } else { Err(not_ours(&self.root, "is outside the user's profile")) }
+        let profile = profile.and_then(|profile| profile.canonicalize().ok());
+        let existing = self.root.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
+        if !profile.zip(existing).is_some_and(|(profile, existing)| existing.starts_with(profile)) {
+            return Err(not_ours(&self.root, "is outside the user's profile"));
+        }
+        std::fs::create_dir_all(&self.path).map_err(|source| unwritable(&self.path, &source))
     }
 }
 
@@ -103,18 +104,26 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// A virus scanner or another reader may hold the target for a moment; the rename is then denied.
+/// A virus scanner or another reader may hold either file for a moment; the rename is then denied. Half a
+/// second outlasts that, and a denial that stays is reported.
+#[expect(clippy::disallowed_methods, reason = "no clock reaches a file; the wait is bounded and rare")]
 fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    const ERROR_ACCESS_DENIED: i32 = 5;
+    const ERROR_SHARING_VIOLATION: i32 = 32;
     const TRIES: usize = 50;
-    let mut last = Ok(());
-    for _ in 0..TRIES {
-        last = std::fs::rename(from, to);
-        match &last {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => std::thread::yield_now(),
-            _ => return last,
+    let mut tried = 0;
+    loop {
+        match std::fs::rename(from, to) {
+            Err(error)
+                if matches!(error.raw_os_error(), Some(ERROR_ACCESS_DENIED | ERROR_SHARING_VIOLATION))
+                    && tried < TRIES =>
+            {
+                tried += 1;
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            done => return done,
         }
     }
-    last
 }
 
 fn open(path: &Path) -> Result<Option<File>, Error> {

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::SERVICE;
 use crate::session::{SlotName, Storage};
-use crate::store::{Error, Value};
+use crate::store::{Error, Piece, Value};
 
 /// How the session bus is reached, as `settings` read it from the environment. The D-Bus library reads
 /// `DBUS_SESSION_BUS_ADDRESS` and `XDG_RUNTIME_DIR` itself and would start a bus of its own where it finds
@@ -143,6 +143,7 @@ fn refused(refusal: &Refusal) -> Error {
         Refusal::Locked | Refusal::Prompt => Error::Locked,
         Refusal::Unavailable => unavailable("no Secret Service is running"),
         Refusal::Crypto(_) => Error::Damaged {
+            piece: Piece::Answer,
             what: "the keyring's answer".to_owned(),
             why: "it cannot be decrypted".to_owned(),
         },

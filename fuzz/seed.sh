@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Fills fuzz/corpus/ from protocol/ and from the vectors in the tests, so that no corpus is kept by hand.
+set -euo pipefail
+shopt -s nullglob globstar
+export LC_ALL=C.UTF-8
+cd "$(dirname "$0")/.."
+corpus=fuzz/corpus
+
+mkdir -p "$corpus"/{native_request,slot_value,token_reply,config,service_url}
+rm -f "$corpus"/*/seed-*
+
+# Named after its content: the same seed twice is one file.
+seed() {
+  local text
+  text=$(cat && printf x)
+  text=${text%x}
+  if [ -n "$text" ]; then
+    printf '%s' "$text" >"$corpus/$1/seed-$(printf '%s' "$text" | cksum | tr ' ' -)"
+  fi
+}
+
+# The first byte selects the verb: its remainder by five, in the order of `Verb::ALL`.
+request() {
+  local selector
+  case ${1%% *} in get) selector=d ;; store) selector=e ;; erase) selector=f ;; list) selector=g ;; *) selector=h ;; esac
+  printf '%s%s' "$selector" "$2" | seed native_request
+}
+
+# Status, content type, retry-after, body.
+reply() { printf '%s\n%s\n%s\n%s' "$1" "$2" "$3" "$4" | seed token_reply; }
+
+# The raw strings of Rust sources that hold a JSON object; doubled braces are format strings'.
+json_strings() { { grep -hoE 'r#"\{.*\}"#' "$@" || true; } | sed 's/^r#"//; s/"#$//; s/{{/{/g; s/}}/}/g'; }
+
+# Every value of a transcript's header, which ends at the first line of the body.
+header() { sed -nE "/^[<>]/q; s/^$1:[[:space:]]*//p" "$2"; }
+
+for file in protocol/transcripts/**/*.txt; do
+  header config "$file" | seed config
+  while read -r status rest; do
+    kind=application/json wait=
+    if [[ $rest =~ ^retry-after=([^[:space:]]+)[[:space:]]*(.*)$ ]]; then
+      wait=${BASH_REMATCH[1]} rest=${BASH_REMATCH[2]}
+    fi
+    if [[ $rest =~ ^([a-z]+/[^[:space:]\{]+)[[:space:]]*(.*)$ ]]; then
+      kind=${BASH_REMATCH[1]} rest=${BASH_REMATCH[2]}
+    fi
+    # What is no status is a transcript's word for an exchange that gave none.
+    case $status in [0-9]*) reply "$status" "$kind" "$wait" "$rest" ;; esac
+  done < <(header reply "$file")
+  while read -r _ verb json; do request "$verb" "$json"; done < <(header have "$file")
+  case $(header dialect "$file") in
+    '' | native) request "$(header verb "$file")" "$(sed -n 's/^> //p' "$file")" ;;
+  esac
+done
+
+for file in protocol/slots/*.json; do seed slot_value <"$file"; done
+
+seed config <protocol/config-example.toml
+# Each table alone too: a change to one is then not refused for another.
+while IFS= read -r -d $'\1' table; do
+  printf '%s\n' "$table" | seed config
+done < <(awk -v RS= -v ORS='\1' '/=/' protocol/config-example.toml)
+while IFS= read -r text; do
+  printf '%b' "$text" | seed config
+done < <(grep -hoE '"\[(providers|timeouts)([^"\\]|\\.)*"' src/settings/config.rs | sed 's/^"//; s/"$//')
+
+while IFS= read -r body; do
+  for status in 200 400 503; do reply "$status" 'application/json;charset=UTF-8' 120 "$body"; done
+done < <(json_strings src/oauth/token.rs)
+reply 429 text/html 'Wed, 21 Oct 2026 07:28:00 GMT' '<html>'
+
+while IFS= read -r json; do
+  for verb in get store erase list; do request "$verb" "$json"; done
+done < <(json_strings src/**/*.rs tests/**/*.rs | grep '"service"')
+request get '{"version":1,"service":"https://api.acme.example","account":"alice","minValidity":300,"forceRefresh":true}'
+
+while IFS= read -r url; do
+  printf '%b' "$url" | seed service_url
+done < <({
+  grep -hoE '"[A-Za-z]*:([^"\\]|\\.)*"' src/address.rs src/session/*.rs |
+    sed -E 's/^"//; s/"$//; s/\\u\{([0-9a-f]+)\}/\\U00000000\1;/g; s/\\U0*([0-9a-f]{8});/\\U\1/g'
+  grep -rhoE 'https?://[^"[:space:]]+' protocol
+})
+
+# What lies beyond a limit or beyond ASCII is seldom reached by mutation.
+many() { printf "%.0s$2" $(seq "$1"); }
+long=https://a.example/$(many 338 ü)
+for url in "$long" "${long}ü" 'https://a｛b＂c｀.example' 'https://ＡＢ。example。' 'https://[::FFFF:192.0.2.1]:00443/'; do
+  printf '%s' "$url" | seed service_url
+  request store "{\"service\":\"https://a.example\",\"account\":\"a\",\"accessToken\":\"AT\",\"tokenEndpoint\":\"$url\",\"clientId\":\"c\"}"
+  printf '[providers.a]\ntoken-endpoint = "%s"\n' "$url" | seed config
+  for slot in access-refreshable refresh-public; do
+    sed "s|https://id.acme.example/token|$url|" "protocol/slots/$slot.json" | seed slot_value
+  done
+done
+for scope in "$(many 129 'a ')" "$(many 513 a)"; do
+  reply 200 application/json '' "{\"access_token\":\"AT\",\"token_type\":\"bearer\",\"scope\":\"$scope\"}"
+done
+request get "{\"$(many 300 $'\xf3\xa0\x81\x81')\":0}"
+
+# The words of all of these, for mutations.
+grep -rhoE '"[A-Za-z0-9_.:/-]{2,40}"|^[a-z-]{2,40} =' "$corpus"/*/seed-* |
+  sed -E 's/^([a-z-]+) =$/"\1"/' | sort -u >"$corpus/words"
+for target in "$corpus"/*/; do
+  printf '%s %s seeds\n' "$(basename "$target")" "$(find "$target" -name 'seed-*' | wc -l)"
+done

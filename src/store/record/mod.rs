@@ -1,0 +1,155 @@
+//! What a session is made of, as it lies in its two slots. `codec.rs` turns it into bytes and back.
+
+mod codec;
+
+use super::{Error, Piece};
+use crate::address::Endpoint;
+use crate::fields;
+use crate::provider::Destination;
+use crate::secret::{AccessToken, ClientSecret, RefreshToken};
+use crate::session::{Service, SessionName, SlotName, Storage};
+use crate::time::Timestamp;
+
+/// The one format there is.
+pub const FORMAT: i64 = 1;
+
+/// A session's metadata: everything but its tokens. It lies in the access slot with the access token, as
+/// one value, so that the two can never disagree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its name.
+    pub name: SessionName,
+    /// A word people use for it.
+    pub label: Option<String>,
+    /// The user name some tools want beside the token.
+    pub username: Option<String>,
+    /// The services it was granted for; nothing widens this but a store or login (I11).
+    pub services: Vec<Service>,
+    /// The issuer identifier.
+    pub issuer: Option<String>,
+    /// The token endpoint.
+    pub token_endpoint: Option<Endpoint>,
+    /// The client identifier.
+    pub client_id: Option<String>,
+    /// Scopes.
+    pub scopes: Vec<String>,
+    /// `Bearer`, mostly.
+    pub token_type: String,
+    /// When the access token came to us.
+    pub obtained_at: Timestamp,
+    /// How it came.
+    pub obtained_by: ObtainedBy,
+    /// When the access token ends, where known.
+    pub expires_at: Option<Timestamp>,
+    /// When the refresh token ends, where known.
+    pub refresh_token_expires_at: Option<Timestamp>,
+    /// Whether the refresh slot is filled; `None`: not known.
+    pub has_refresh_token: Option<bool>,
+    /// Raised by every change of the session.
+    pub generation: i64,
+    /// The refresh token the server has declared dead.
+    pub tombstone: Option<Tombstone>,
+    /// A refresh was begun at this time and has not ended: proof that saving works, and a trace after a crash.
+    pub pending: Option<Timestamp>,
+    /// The session was ended; whoever finds this finishes the erasure.
+    pub erased: bool,
+    /// The session is on its way to this backend.
+    pub moved_to: Option<Storage>,
+}
+
+/// How an access token came to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObtainedBy {
+    /// A caller stored it.
+    Store,
+    /// We got it from the token endpoint.
+    Refresh,
+}
+
+impl ObtainedBy {
+    const ALL: [(Self, &'static str); 2] = [(Self::Store, "store"), (Self::Refresh, "refresh")];
+}
+
+/// A refresh token that must not be sent again: recognised by a salted hash, not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// Random, in hex.
+    pub salt: String,
+    /// SHA-256 over salt and token, in hex.
+    pub hash: String,
+    /// When the server declared it dead.
+    pub at: Timestamp,
+}
+
+impl Tombstone {
+    /// Whether this is the dead token.
+    #[must_use]
+    pub fn names(&self, token: &RefreshToken) -> bool {
+        token.digest(&self.salt) == self.hash
+    }
+}
+
+impl Record {
+    /// Whether a token of this session opens a service: it was granted for it, or for a prefix of it.
+    #[must_use]
+    pub fn granted_for(&self, service: &Service) -> bool {
+        self.services.iter().any(|granted| granted.covers(service))
+    }
+
+    /// A session that is what it is: no refresh token, no expiry; an API key or personal access token.
+    #[must_use]
+    pub fn is_static(&self) -> bool {
+        self.has_refresh_token == Some(false) && self.expires_at.is_none()
+    }
+}
+
+/// The value of an access slot.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The metadata.
+    pub record: Record,
+    /// The access token; `None` when it was dropped or the session ended.
+    pub access: Option<AccessToken>,
+}
+
+/// The value of a refresh slot: the token and the only place it may be sent.
+#[derive(Debug)]
+pub struct RefreshEntry {
+    /// The session's name.
+    pub name: SessionName,
+    /// The refresh token.
+    pub token: RefreshToken,
+    /// Where it may be sent, and as which client.
+    pub destination: Destination,
+    /// The client's secret there, where it came with the token by `store`.
+    pub client_secret: Option<ClientSecret>,
+    /// The generation of the session it belongs to.
+    pub generation: i64,
+}
+
+/// Why a value is not what it should be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Its format number is above [`FORMAT`].
+    Newer,
+    /// It cannot be read, or is another slot's.
+    Damaged(String),
+}
+
+impl Fault {
+    /// As the error of that slot.
+    #[must_use]
+    pub fn of(self, slot: &SlotName) -> Error {
+        let what = super::slot_words(slot);
+        match self {
+            Self::Newer => Error::Newer { what },
+            Self::Damaged(why) => Error::Damaged { piece: Piece::Slot, what, why },
+        }
+    }
+}
+
+impl From<fields::Error> for Fault {
+    fn from(error: fields::Error) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}

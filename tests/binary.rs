@@ -1,0 +1,176 @@
+//! The real executable where the world is unkind: signals, death, closed streams, odd arguments.
+#![cfg(unix)]
+
+mod support;
+
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::server::Server;
+use support::{Answer, SERVICE, Sandbox, binary, expired, finish, get};
+
+fn begin_refresh(sandbox: &Sandbox, server: &Server) -> Child {
+    sandbox.run("store", &expired(server, "RT1-first")).ok();
+    server.behave(|behaviour| behaviour.latency = Duration::from_millis(500));
+    let mut child = sandbox.command("get").spawn().unwrap();
+    child.stdin.take().unwrap().write_all(get().to_string().as_bytes()).unwrap();
+    let begun = Instant::now();
+    while server.token_requests() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the request never came");
+        std::thread::yield_now();
+    }
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(
+        Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success()
+    );
+}
+
+#[test]
+fn an_interrupt_between_request_and_save_does_not_cost_the_session() {
+    for name in ["INT", "TERM", "HUP", "QUIT", "TSTP"] {
+        let server = Server::start("RT1-first");
+        let sandbox = Sandbox::plaintext();
+        let child = begin_refresh(&sandbox, &server);
+        signal(&child, name);
+        if name == "TSTP" {
+            signal(&child, "CONT");
+        }
+        let _ = child.wait_with_output().unwrap();
+        server.behave(|behaviour| behaviour.latency = Duration::ZERO);
+        let next = sandbox.run("get", &get()).ok();
+        assert_eq!(
+            (&next["outcome"], server.token_requests(), server.log(|log| log.reused)),
+            (&json!("cached"), 1, 0),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_killed_owner_leaves_a_lock_that_the_next_inherits_and_a_trace_of_what_happened() {
+    let server = Server::start("RT1-first");
+    let sandbox = Sandbox::plaintext();
+    let mut child = begin_refresh(&sandbox, &server);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let locks = support::files_below(&sandbox.home().join("locks"));
+    assert_eq!(locks.len(), 1, "the dead owner's file is there");
+    server.behave(|behaviour| behaviour.latency = Duration::ZERO);
+    // This server rotates strictly and has seen the token: the one window that no client can close.
+    let answer = sandbox.run("get", &get());
+    assert_eq!(answer.code(3), "AUTH_REFRESH_EXPIRED");
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("never ended"), "{}", answer.stdout);
+    assert_eq!(support::files_below(&sandbox.home().join("locks")).len(), 0);
+}
+
+#[test]
+fn a_stopped_owner_still_holds_and_nobody_asks_in_its_place() {
+    let server = Server::start("RT1-first");
+    let sandbox = Sandbox::plaintext();
+    sandbox.configure("[timeouts]\nrequest = 1\nconnect = 1\nlock = 2\n");
+    let child = begin_refresh(&sandbox, &server);
+    signal(&child, "STOP");
+    let answers = support::storm(5, get().to_string().as_bytes(), || sandbox.command("get"));
+    for answer in &answers {
+        assert_eq!(answer.code(4), "LOCK_TIMEOUT");
+    }
+    assert_eq!(server.token_requests(), 1);
+    signal(&child, "CONT");
+    let first = Answer::of(child.wait_with_output().unwrap());
+    assert_eq!(server.token_requests(), 1, "{}", first.stdout);
+}
+
+#[test]
+fn closed_streams_never_send_a_secret_into_a_file() {
+    let sandbox = Sandbox::plaintext();
+    sandbox.run("store", &json!({ "service": SERVICE, "account": "alice", "accessToken": "AT1" })).ok();
+    let before = sandbox.files();
+    let closed = |redirections: &str| {
+        let plain = sandbox.command("get");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("exec \"$0\" get {redirections}"), binary()]).env_clear();
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        finish(command, get().to_string().as_bytes())
+    };
+    // The runtime opens /dev/null in place of what is closed; no file of ours takes its number.
+    assert_eq!(closed(">&-").exit, 0);
+    assert_eq!(closed("2>&-").exit, 0);
+    assert_eq!(closed("<&-").exit, 2);
+    assert_eq!(closed("<&- >&- 2>&-").exit, 2);
+    assert_eq!(closed(">/dev/full").exit, 70);
+    assert_eq!(sandbox.files(), before);
+}
+
+#[test]
+fn usage_errors_touch_nothing_and_exit_2() {
+    let sandbox = Sandbox::plaintext();
+    for arguments in [
+        &["frobnicate"][..],
+        &["get", "--frob"],
+        &["get", "extra"],
+        &[],
+        &["--storage"],
+        &["get", "--storage"],
+    ] {
+        let mut command = Command::new(binary());
+        command.args(arguments).env_clear().env("CLAVIGER_HOME", sandbox.home());
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+    }
+    let help = Command::new(binary()).arg("--help").output().unwrap();
+    assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("capabilities"));
+    assert_eq!(sandbox.files().len(), 0);
+}
+
+#[test]
+fn the_storage_is_explained_and_misspelling_it_names_the_source() {
+    let sandbox = Sandbox::new(&[]);
+    let store = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT1" });
+    let with = |arguments: &[&str], environment: &[(&str, &str)], verb: &str, request: &serde_json::Value| {
+        let mut command = sandbox.command(verb);
+        command.args(arguments).envs(environment.iter().copied());
+        finish(command, request.to_string().as_bytes())
+    };
+    assert_eq!(with(&["--storage", " PlainText "], &[], "store", &store).ok()["storage"], "plaintext");
+    assert_eq!(with(&[], &[("CLAVIGER_STORAGE", "plaintext")], "get", &get()).ok()["storage"], "plaintext");
+    let misspelt = with(&["--storage", "plaintext"], &[("CLAVIGER_STORAGE", "keychain")], "get", &get());
+    assert_eq!(misspelt.code(6), "CONFIG_INVALID");
+    assert!(misspelt.stderr.contains("CLAVIGER_STORAGE"), "{}", misspelt.stderr);
+    // Nobody steered: the default is the keyring, and there is none here. Files are never fallen back to.
+    assert_eq!(with(&[], &[], "get", &get()).code(5), "STORE_UNAVAILABLE");
+    sandbox.configure("storage = \"plaintext\"\n");
+    assert_eq!(with(&[], &[], "get", &get()).ok()["storage"], "plaintext");
+    assert_eq!(with(&["--storage", "keyring"], &[], "get", &get()).code(5), "STORE_UNAVAILABLE");
+    assert!(!sandbox.home().join("pin").exists(), "nothing was pinned by any of this");
+}
+
+#[test]
+fn no_secret_is_in_the_arguments_or_the_core() {
+    let limits = Command::new("/bin/sh")
+        .args(["-c", "ulimit -c unlimited; exec \"$0\" capabilities </dev/null", binary()])
+        .output();
+    assert!(limits.unwrap().status.success());
+    // While a refresh is under way the process can be looked at: it is not dumpable, its limit is zero.
+    let server = Server::start("RT1-first");
+    let sandbox = Sandbox::plaintext();
+    let mut child = begin_refresh(&sandbox, &server);
+    let proc = format!("/proc/{}", child.id());
+    if let Ok(limits) = std::fs::read_to_string(format!("{proc}/limits")) {
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap().to_owned();
+        assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
+        let arguments = std::fs::read(format!("{proc}/cmdline")).unwrap();
+        assert!(!String::from_utf8_lossy(&arguments).contains("RT1"));
+        // A process that is not dumpable has its files in /proc owned by root, whoever runs it.
+        use std::os::unix::fs::MetadataExt as _;
+        assert_eq!(std::fs::metadata(format!("{proc}/environ")).unwrap().uid(), 0);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

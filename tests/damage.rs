@@ -1,0 +1,224 @@
+//! What is damaged is said by name, what is newer is left alone, and the other sessions go on.
+
+mod support;
+
+use claviger::dialect::Verb;
+use serde_json::{Value, json};
+use support::world::{Line, Machine};
+use support::{SERVICE, Sandbox, get};
+
+const NOW: &str = "2026-01-01T00:00:00Z";
+
+fn call(machine: &Machine, verb: Verb, request: &Value) -> (u8, Value) {
+    let rendered = machine.call(verb, None, request.to_string().as_bytes());
+    (rendered.exit, serde_json::from_slice(&rendered.stdout).expect("a reply"))
+}
+
+fn store(machine: &Machine, account: &str, make_default: bool) {
+    let request = json!({ "service": SERVICE, "account": account, "accessToken": format!("AT-{account}"), "makeDefault": make_default });
+    assert_eq!(call(machine, Verb::Store, &request).0, 0);
+}
+
+fn slot(account: &str) -> String {
+    format!("{SERVICE}#{account}")
+}
+
+fn two_sessions() -> Machine {
+    let machine = Machine::new(NOW);
+    store(&machine, "alice", true);
+    store(&machine, "bob", false);
+    machine
+}
+
+#[test]
+fn a_damaged_slot_is_named_and_only_its_own_session_suffers() {
+    for damage in [
+        &b""[..],
+        b"{",
+        b"not json",
+        b"{}",
+        b"[]",
+        br#"{"format":0}"#,
+        br#"{"format":1,"slot":"refresh"}"#,
+        b"\0\0\0\0",
+    ] {
+        let machine = two_sessions();
+        machine.keyring.slots.borrow_mut().insert(slot("alice"), damage.to_vec());
+        let (exit, reply) = call(&machine, Verb::Get, &get());
+        assert_eq!((exit, &reply["error"]["code"]), (5, &json!("AUTH_STORE_READ_FAILED")));
+        assert!(reply["error"]["message"].as_str().unwrap().contains(&slot("alice")), "{reply}");
+        let (exit, bob) = call(&machine, Verb::Get, &json!({ "service": SERVICE, "account": "bob" }));
+        assert_eq!((exit, &bob["accessToken"]), (0, &json!("AT-bob")));
+        // A store does not silently go over what it cannot read; an erase clears it.
+        let again = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT9" });
+        assert_eq!(call(&machine, Verb::Store, &again).1["error"]["code"], "AUTH_STORE_READ_FAILED");
+        let erase = json!({ "service": SERVICE, "account": "alice" });
+        assert_eq!(call(&machine, Verb::Erase, &erase).1["erased"], true);
+        assert_eq!(call(&machine, Verb::Store, &again).0, 0);
+    }
+}
+
+#[test]
+fn a_slot_of_another_session_is_not_taken_for_ones_own() {
+    let machine = two_sessions();
+    let bob = machine.keyring.slots.borrow()[&slot("bob")].clone();
+    machine.keyring.slots.borrow_mut().insert(slot("alice"), bob);
+    assert_eq!(call(&machine, Verb::Get, &get()).1["error"]["code"], "AUTH_STORE_READ_FAILED");
+}
+
+#[test]
+fn a_slot_of_a_newer_format_is_untouched_by_every_verb() {
+    let machine = two_sessions();
+    let newer = br#"{"format":2,"shape":"unknown"}"#.to_vec();
+    machine.keyring.slots.borrow_mut().insert(slot("alice"), newer.clone());
+    let alice = json!({ "service": SERVICE, "account": "alice" });
+    let rejected = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT-alice" });
+    let store = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT9", "replace": true });
+    for (verb, request) in
+        [(Verb::Get, &alice), (Verb::Get, &get()), (Verb::Store, &store), (Verb::Erase, &alice)]
+    {
+        let (exit, reply) = call(&machine, verb, request);
+        assert_eq!((exit, &reply["error"]["code"]), (5, &json!("STORE_NEWER")), "{verb:?}");
+    }
+    assert_eq!(call(&machine, Verb::Erase, &rejected).1["erased"], false);
+    assert_eq!(machine.keyring.slots.borrow()[&slot("alice")], newer);
+    assert_eq!(call(&machine, Verb::Get, &json!({ "service": SERVICE, "account": "bob" })).0, 0);
+}
+
+#[test]
+fn a_record_that_promises_a_missing_refresh_token_is_an_error_and_can_be_erased() {
+    let machine = Machine::new(NOW);
+    let bundle = json!({
+        "service": SERVICE, "account": "alice", "accessToken": "AT1", "expiresAt": "2020-01-01T00:00:00Z",
+        "refreshToken": "RT1", "tokenEndpoint": "https://id.example/token", "clientId": "cli",
+    });
+    assert_eq!(call(&machine, Verb::Store, &bundle).0, 0);
+    machine.keyring.slots.borrow_mut().remove(&format!("{}/refresh", slot("alice")));
+    assert_eq!(call(&machine, Verb::Get, &get()).1["error"]["code"], "AUTH_STORE_READ_FAILED");
+    assert_eq!(call(&machine, Verb::Erase, &get()).1["erased"], true);
+    assert_eq!(machine.keyring.slots.borrow().len(), 0);
+}
+
+#[test]
+fn an_unknown_refresh_slot_is_resolved_once_under_the_lock() {
+    let machine = Machine::new(NOW);
+    store(&machine, "alice", true);
+    let mut value: Value = serde_json::from_slice(&machine.keyring.slots.borrow()[&slot("alice")]).unwrap();
+    value.as_object_mut().unwrap().remove("hasRefreshToken");
+    machine.keyring.slots.borrow_mut().insert(slot("alice"), value.to_string().into_bytes());
+    let forced = json!({ "service": SERVICE, "forceRefresh": true });
+    assert_eq!(call(&machine, Verb::Get, &forced).1["error"]["code"], "AUTH_REFRESH_UNAVAILABLE");
+    assert_eq!(machine.slot(&slot("alice")).unwrap()["hasRefreshToken"], false);
+    machine.keyring.reads.set(0);
+    assert_eq!(call(&machine, Verb::Get, &forced).1["error"]["code"], "AUTH_REFRESH_UNAVAILABLE");
+    let refresh_reads = machine.keyring.reads.get();
+    assert!(refresh_reads <= 2, "the access slot before and under the lock, nothing else: {refresh_reads}");
+}
+
+#[test]
+fn a_damaged_index_file_is_named_and_hides_no_other_session() {
+    let machine = two_sessions();
+    let index = machine.home().join("index");
+    let bob = machine.home().join("index").join(format!("{}.json", digest(&slot("bob"))));
+    std::fs::write(&bob, b"{").unwrap();
+    // The default is named by its own file, so alice is still certain; the list is not.
+    assert_eq!(call(&machine, Verb::Get, &get()).1["accessToken"], "AT-alice");
+    let (exit, reply) = call(&machine, Verb::List, &json!({}));
+    assert_eq!((exit, &reply["error"]["code"]), (5, &json!("AUTH_STORE_READ_FAILED")));
+    assert!(reply["error"]["message"].as_str().unwrap().contains(&digest(&slot("bob"))), "{reply}");
+    // Bob's own slot is whole: named, it is served; and storing it mends the index.
+    assert_eq!(
+        call(&machine, Verb::Get, &json!({ "service": SERVICE, "account": "bob" })).1["accessToken"],
+        "AT-bob"
+    );
+    store(&machine, "bob", false);
+    assert_eq!(call(&machine, Verb::List, &json!({})).1["sessions"].as_array().unwrap().len(), 2);
+    // Without a default, being the only readable one proves nothing.
+    std::fs::remove_dir_all(machine.home().join("defaults")).unwrap();
+    std::fs::write(&bob, b"{").unwrap();
+    assert_eq!(call(&machine, Verb::Get, &get()).1["error"]["code"], "AUTH_STORE_READ_FAILED");
+    std::fs::remove_dir_all(&index).unwrap();
+    let reply = call(&machine, Verb::Get, &get()).1;
+    assert_eq!(reply["error"]["code"], "NO_ACCOUNT_SELECTED", "rebuilt: both accounts are known again");
+}
+
+#[test]
+fn a_deleted_index_is_rebuilt_in_both_backends() {
+    for storage in ["keyring", "plaintext"] {
+        let sandbox = Machine::new(NOW);
+        let request =
+            json!({ "service": SERVICE, "account": "Alice", "accessToken": "AT1", "profile": "ci" });
+        sandbox.call(Verb::Store, Some(storage), request.to_string().as_bytes());
+        std::fs::remove_dir_all(sandbox.home().join("index")).unwrap();
+        std::fs::remove_dir_all(sandbox.home().join("defaults")).unwrap();
+        let request = json!({ "service": SERVICE, "profile": "ci" });
+        let rendered = sandbox.call(Verb::Get, Some(storage), request.to_string().as_bytes());
+        let reply: Value = serde_json::from_slice(&rendered.stdout).unwrap();
+        assert_eq!(
+            (&reply["accessToken"], &reply["matchedBy"]),
+            (&json!("AT1"), &json!("only")),
+            "{storage}: {reply}"
+        );
+        let listed: Value =
+            serde_json::from_slice(&sandbox.call(Verb::List, Some(storage), b"").stdout).unwrap();
+        assert_eq!(listed["sessions"][0]["profile"], "ci", "{storage}");
+    }
+}
+
+#[test]
+fn a_half_written_slot_is_never_seen() {
+    let sandbox = Sandbox::plaintext();
+    sandbox.run("store", &json!({ "service": SERVICE, "account": "alice", "accessToken": "AT1" })).ok();
+    // What a writer killed between create and rename leaves is overwritten by the next and read by nobody.
+    let slot = sandbox.home().join("slots").join(format!(".new-{}", digest(&slot("alice"))));
+    std::fs::write(&slot, b"{\"format\":1,\"acc").unwrap();
+    assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], "AT1");
+    sandbox.run("store", &json!({ "service": SERVICE, "account": "alice", "accessToken": "AT2" })).ok();
+    assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], "AT2");
+    assert!(!slot.exists());
+}
+
+#[test]
+fn an_interrupted_erase_reads_as_gone_and_is_finished_by_the_next_writer() {
+    let machine = two_sessions();
+    let mut value = machine.slot(&slot("alice")).unwrap();
+    value["erased"] = json!(true);
+    value.as_object_mut().unwrap().remove("accessToken");
+    machine.keyring.slots.borrow_mut().insert(slot("alice"), value.to_string().into_bytes());
+    assert_eq!(call(&machine, Verb::Get, &get()).1["error"]["code"], "NOT_FOUND");
+    assert_eq!(
+        call(&machine, Verb::Erase, &json!({ "service": SERVICE, "account": "alice" })).1["erased"],
+        true
+    );
+    assert_eq!(machine.keyring.slots.borrow().len(), 1);
+}
+
+#[test]
+fn a_logout_during_a_refresh_is_never_undone() {
+    // The session is gone when the lock is ours: nothing is sent, nothing comes back.
+    let machine = Machine::new(NOW);
+    let bundle = json!({
+        "service": SERVICE, "account": "alice", "accessToken": "AT1", "expiresAt": "2020-01-01T00:00:00Z",
+        "refreshToken": "RT1", "tokenEndpoint": "https://id.example/token", "clientId": "cli",
+    });
+    assert_eq!(call(&machine, Verb::Store, &bundle).0, 0);
+    let ok = r#"{"access_token":"AT2","token_type":"bearer","refresh_token":"RT2"}"#;
+    machine.server.lines.borrow_mut().push_back(Line::Reply {
+        status: 200,
+        content_type: Some("application/json".to_owned()),
+        retry_after: None,
+        body: ok.to_owned(),
+    });
+    let name = slot("alice");
+    machine.keyring.after_reads(1, move |slots| {
+        slots.remove(&name);
+        slots.remove(&format!("{name}/refresh"));
+    });
+    assert_eq!(call(&machine, Verb::Get, &get()).1["error"]["code"], "NOT_FOUND");
+    assert_eq!(machine.server.sent.borrow().len(), 0);
+    assert_eq!(machine.keyring.slots.borrow().len(), 0);
+}
+
+fn digest(slot: &str) -> String {
+    claviger::secret::hex(&<sha2::Sha256 as sha2::Digest>::digest(slot))
+}

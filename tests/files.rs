@@ -1,0 +1,167 @@
+//! Plaintext files: ours alone under any umask, and whatever is not a plain file of ours is refused.
+#![cfg(unix)]
+
+mod support;
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use support::server::Server;
+use support::{Answer, SERVICE, Sandbox, binary, expired, finish, get};
+
+fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::symlink_metadata(path).unwrap().mode() & 0o7777
+}
+
+fn everything_below(folder: &Path) -> Vec<PathBuf> {
+    let mut all = vec![folder.to_owned()];
+    let mut at = 0;
+    while let Some(path) = all.get(at).cloned() {
+        if path.is_dir() {
+            all.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        at += 1;
+    }
+    all
+}
+
+fn under_umask(
+    sandbox: &Sandbox,
+    home: &Path,
+    umask: &str,
+    verb: &str,
+    request: &serde_json::Value,
+) -> Answer {
+    let plain = sandbox.command(verb);
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "umask \"$0\"; exec \"$1\" \"$2\"", umask, binary(), verb]).env_clear();
+    command
+        .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env("CLAVIGER_HOME", home);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    finish(command, request.to_string().as_bytes())
+}
+
+#[test]
+fn every_file_is_0600_and_every_folder_0700_under_any_umask() {
+    for umask in ["000", "022", "077", "777"] {
+        let server = Server::start("RT1-first");
+        let sandbox = Sandbox::plaintext();
+        let home = sandbox.home().join("state");
+        under_umask(&sandbox, &home, umask, "store", &expired(&server, "RT1-first")).ok();
+        under_umask(&sandbox, &home, umask, "get", &get()).ok();
+        let all = everything_below(&home);
+        assert!(all.len() > 8, "{all:?}");
+        for path in all {
+            let expected = if path.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode(&path), expected, "{} under {umask}", path.display());
+        }
+        assert!(home.join(".gitignore").is_file() && home.join("CACHEDIR.TAG").is_file());
+    }
+}
+
+fn stored() -> (Sandbox, PathBuf) {
+    let sandbox = Sandbox::plaintext();
+    sandbox.run("store", &json!({ "service": SERVICE, "account": "alice", "accessToken": "AT1" })).ok();
+    let (slot, _) = support::files_below(&sandbox.home().join("slots")).remove(0);
+    (sandbox, slot)
+}
+
+#[test]
+fn a_slot_others_could_read_is_repaired_and_said() {
+    let (sandbox, slot) = stored();
+    chmod(&slot, 0o644);
+    chmod(&sandbox.home().join("slots"), 0o755);
+    let reply = sandbox.run("get", &get()).ok();
+    assert_eq!(reply["warnings"][0]["code"], "PERMISSIONS_REPAIRED");
+    assert_eq!((mode(&slot), mode(&sandbox.home().join("slots"))), (0o600, 0o700));
+    assert!(sandbox.run("get", &get()).ok().get("warnings").is_none());
+}
+
+#[test]
+fn what_is_not_a_plain_file_of_ours_is_refused_and_its_target_untouched() {
+    let outside = tempfile::tempdir().unwrap();
+    let victim = outside.path().join("victim");
+    let replace: [(&str, fn(&Path, &Path)); 4] = [
+        ("link", |slot, victim| symlink(victim, slot).unwrap()),
+        ("hard link", |slot, victim| std::fs::hard_link(victim, slot).unwrap()),
+        ("folder", |slot, _| std::fs::create_dir(slot).unwrap()),
+        ("fifo", |slot, _| assert!(Command::new("mkfifo").arg(slot).status().unwrap().success())),
+    ];
+    for (kind, replace) in replace {
+        std::fs::write(&victim, b"precious").unwrap();
+        let (sandbox, slot) = stored();
+        std::fs::remove_file(&slot).unwrap();
+        replace(&slot, &victim);
+        assert_eq!(sandbox.run("get", &get()).code(5), "STORE_DENIED", "{kind}");
+        let store = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT2", "replace": true });
+        assert_eq!(sandbox.run("store", &store).exit, 5, "{kind}");
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious", "{kind}");
+    }
+}
+
+#[test]
+fn a_lock_file_that_is_a_link_is_refused() {
+    let (sandbox, slot) = stored();
+    let name = slot.file_name().unwrap().to_string_lossy()[..32].to_owned();
+    let victim = sandbox.home().join("victim");
+    std::fs::write(&victim, b"precious").unwrap();
+    let lock = sandbox.home().join("locks").join(format!("{name}.lock"));
+    symlink(&victim, &lock).unwrap();
+    let store = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT2" });
+    assert_eq!(sandbox.run("store", &store).code(5), "STORE_DENIED");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::hard_link(&victim, &lock).unwrap();
+    assert_eq!(sandbox.run("store", &store).code(5), "STORE_DENIED");
+    assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    // An empty file that a killed process left is inherited.
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::write(&lock, b"pid 1 since 1970-01-01T00:00:00Z\n").unwrap();
+    sandbox.run("store", &store).ok();
+    assert!(!lock.exists());
+}
+
+#[test]
+fn a_state_folder_that_is_not_safely_ours_is_refused() {
+    let sandbox = Sandbox::plaintext();
+    let shared = sandbox.home().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    chmod(&shared, 0o777);
+    let file = sandbox.home().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let link = sandbox.home().join("link");
+    symlink(sandbox.home(), &link).unwrap();
+    let request = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT1" }).to_string();
+    for home in [&shared, &file, &link] {
+        let mut command = sandbox.command("store");
+        command.env("CLAVIGER_HOME", home);
+        assert_eq!(finish(command, request.as_bytes()).exit, 5, "{}", home.display());
+    }
+    for home in ["relative/home", "./x", "~"] {
+        let mut command = sandbox.command("store");
+        command.env("CLAVIGER_HOME", home);
+        assert_eq!(finish(command, request.as_bytes()).code(6), "CONFIG_INVALID", "{home}");
+    }
+    assert_eq!(support::files_below(&shared).len(), 0);
+}
+
+#[test]
+fn a_configuration_others_can_write_is_refused_and_a_linked_one_is_read() {
+    let (sandbox, _) = stored();
+    let config = sandbox.home().join("config.toml");
+    sandbox.configure("storage = \"plaintext\"\n");
+    chmod(&config, 0o666);
+    assert_eq!(sandbox.run("get", &get()).code(6), "CONFIG_INVALID");
+    chmod(&config, 0o444);
+    sandbox.run("get", &get()).ok();
+    let elsewhere = sandbox.home().join("elsewhere.toml");
+    std::fs::rename(&config, &elsewhere).unwrap();
+    symlink(&elsewhere, &config).unwrap();
+    sandbox.run("get", &get()).ok();
+}

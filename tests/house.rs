@@ -1,0 +1,175 @@
+//! The house keeps its shape: who imports whom, where secrets are revealed, how long a file may be.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Layer, module, and what of the crate that module may use: only what stands above it in this table. So
+/// parsing has no effects (`dialect` cannot see `store` or `http`), and a token fresh from the network cannot
+/// become a reply without passing through the store (`oauth` cannot see `message`). `lib.rs` and `main.rs`
+/// may use anything.
+#[rustfmt::skip]
+const TABLE: &[(&str, &str, &str)] = &[
+    ("0a words",  "limits",   ""),
+    ("0a words",  "text",     ""),
+    ("0a words",  "time",     ""),
+    ("0a words",  "fields",   "text"),
+    ("0a words",  "secret",   "limits"),
+    ("0a words",  "address",  "limits text"),
+    ("0a words",  "session",  "limits text secret address"),
+    ("0a words",  "provider", "address secret session"),
+    ("0b world",  "clock",    "time"),
+    ("0b world",  "terminal", ""),
+    ("0b world",  "harden",   "terminal"),
+    ("0b world",  "folder",   ""),
+    ("0b world",  "http",     "address limits"),
+    ("0b world",  "lock",     "folder session time"),
+    ("1 pure",    "message",  "address secret session time"),
+    ("1 pure",    "dialect",  "message address fields limits secret session time"),
+    ("1 pure",    "resolve",  "message session"),
+    ("2 state",   "store",    "address fields folder limits lock provider secret session text time terminal harden"),
+    ("3 policy",  "oauth",    "address fields http limits provider secret time"),
+    ("3 policy",  "refresh",  "clock harden http lock oauth provider secret session store time"),
+    ("4 edge",    "settings", "address dialect fields http limits message provider secret session store text"),
+    ("4 edge",    "error",    "http lock message oauth provider refresh session store text"),
+    ("5 top",     "engine",   "clock dialect error http limits lock message oauth provider refresh resolve secret session settings store"),
+];
+
+fn table() -> Vec<(&'static str, Vec<&'static str>)> {
+    TABLE.iter().map(|(_, module, uses)| (*module, uses.split_whitespace().collect())).collect()
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                sources.push((path.strip_prefix(&root).unwrap().to_owned(), text));
+            }
+        }
+    }
+    sources.sort();
+    assert!(sources.len() > 30);
+    sources
+}
+
+/// A file without its tests.
+fn body(text: &str) -> &str {
+    text.split("\n#[cfg(test)]\nmod tests").next().unwrap()
+}
+
+fn module(path: &Path) -> String {
+    path.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+/// Every module of this crate that a text names after `crate::`, braces included.
+fn used(text: &str) -> Vec<String> {
+    let mut modules = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let group = group.split('}').next().unwrap();
+            modules.extend(group.split(',').map(|part| part.trim().split(':').next().unwrap().to_owned()));
+        } else {
+            modules.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    modules.retain(|module| !module.is_empty());
+    modules
+}
+
+#[test]
+fn the_import_table_is_true() {
+    let table: BTreeMap<_, _> = table().into_iter().collect();
+    for (path, text) in sources() {
+        let module = module(&path);
+        if ["main", "lib"].contains(&module.as_str()) {
+            continue;
+        }
+        let may_use = table.get(module.as_str()).unwrap_or_else(|| panic!("{module} is not in the table"));
+        for used in used(body(&text)) {
+            let allowed =
+                used == module || may_use.contains(&used.as_str()) || !table.contains_key(used.as_str());
+            assert!(allowed, "{} uses {used}, which the table does not allow", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_table_has_no_cycles_and_no_idle_permissions() {
+    let mut really: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, text) in sources() {
+        really.entry(module(&path)).or_default().extend(used(body(&text)));
+    }
+    let mut above = Vec::new();
+    for (module, may_use) in table() {
+        for permitted in may_use {
+            assert!(
+                above.contains(&permitted),
+                "{module} may use {permitted}, which does not stand above it"
+            );
+            assert!(
+                really[module].iter().any(|used| used == permitted),
+                "{module} may use {permitted} and does not"
+            );
+        }
+        above.push(module);
+    }
+}
+
+#[test]
+fn secrets_are_revealed_in_these_places_and_no_other() {
+    let mut places: Vec<String> = Vec::new();
+    for (path, text) in sources() {
+        for line in body(&text).lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let count = line.matches(".reveal()").count() + line.matches("::reveal").count();
+            places.extend(std::iter::repeat_n(path.display().to_string(), count));
+        }
+    }
+    places.sort();
+    let expected = [
+        "engine/store.rs",       // a caller's client secret into the slot it is stored in
+        "oauth/mod.rs",          // a client secret into the body of a request
+        "oauth/mod.rs",          // a client secret into its Authorization header
+        "oauth/revocation.rs",   // a refresh token into the request that ends it
+        "oauth/token.rs",        // a refresh token into the request that spends it
+        "settings/clients.rs",   // a configured secret, from the environment to a client
+        "store/record/codec.rs", // a client secret into its slot
+        "store/record/codec.rs", // a refresh token into its slot
+    ];
+    assert_eq!(places, expected);
+}
+
+#[test]
+fn files_stay_small() {
+    let mut lengths = Vec::new();
+    for (path, text) in sources() {
+        let lines = body(&text).lines().count();
+        assert!(lines <= 400, "{}: {lines} lines, a hard look is due", path.display());
+        lengths.push(lines);
+    }
+    lengths.sort_unstable();
+    let median = lengths[lengths.len() / 2];
+    assert!(median <= 160, "median of {median} lines");
+    let main = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs")).unwrap();
+    assert!(main.lines().count() <= 60, "main is thin");
+}
+
+#[test]
+fn every_promise_of_the_library_page_names_an_enforcer_that_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["src/lib.rs", "SECURITY.md", "README.md", "protocol/README.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        for (at, _) in text.match_indices("tests/") {
+            let name: String =
+                text[at..].chars().take_while(|c| c.is_alphanumeric() || "/_.".contains(*c)).collect();
+            let name = name.trim_end_matches('.');
+            assert!(root.join(name).exists(), "{page} names {name}, which is not there");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The real network client against a server that misbehaves: nothing leaks, nothing hangs, nothing is lost.
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+use support::server::Server;
+use support::{SERVICE, Sandbox, expired, finish, get};
+
+/// A server that answers every connection with the same bytes and then closes.
+fn raw(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/token", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = connections.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let (Ok(mut stream), answer) = (stream, answer.clone()) else { continue };
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                // A client that is gone is the client's affair.
+                let _ = stream.read(&mut request).and_then(|_| stream.write_all(&answer));
+            });
+        }
+    });
+    (endpoint, connections)
+}
+
+fn sandbox_for(endpoint: &str) -> Sandbox {
+    let sandbox = Sandbox::plaintext();
+    sandbox.configure("[timeouts]\nconnect = 1\nrequest = 2\nlock = 5\n");
+    let bundle = json!({
+        "service": SERVICE, "account": "alice", "accessToken": "AT1", "expiresAt": "2020-01-01T00:00:00Z",
+        "refreshToken": "RT1-kept", "tokenEndpoint": endpoint, "clientId": "cli",
+    });
+    sandbox.run("store", &bundle).ok();
+    sandbox
+}
+
+fn holds_its_refresh_token(sandbox: &Sandbox) -> bool {
+    let slots = support::files_below(&sandbox.home().join("slots"));
+    slots.iter().any(|(_, bytes)| String::from_utf8_lossy(bytes).contains("RT1-kept"))
+}
+
+#[test]
+fn a_redirect_is_never_followed() {
+    let (elsewhere, connections) = raw(b"HTTP/1.1 200 OK\r\n\r\n".to_vec());
+    let server = Server::start("RT1-first");
+    let sandbox = Sandbox::plaintext();
+    sandbox.run("store", &expired(&server, "RT1-first")).ok();
+    for status in [301, 302, 303, 307, 308] {
+        let headers = format!("Location: {elsewhere}\r\n");
+        server.behave(|behaviour| behaviour.instead = Some((status, headers, String::new())));
+        assert_eq!(sandbox.run("get", &get()).code(4), "AUTH_REFRESH_TRANSIENT", "{status}");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_broken_answer_costs_nothing() {
+    let big = |size: usize| "x".repeat(size);
+    let json_head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+    let token = r#"{"access_token":"AT2","token_type":"Bearer","refresh_token":"RT2"}"#;
+    let answers = [
+        String::new(),
+        "HTTP/1.1".to_owned(),
+        "not http at all\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\r\n".to_owned(),
+        format!("{json_head}Content-Length: 500\r\n\r\n{token}"),
+        format!("{json_head}Content-Length: 2000000\r\n\r\n{}", big(2_000_000)),
+        format!("{json_head}\r\n{}", big(2_000_000)),
+        format!("{json_head}X-Filler: {}\r\n\r\n{token}", big(100_000)),
+        format!("{json_head}Transfer-Encoding: chunked\r\n\r\nzz\r\n{token}"),
+        format!("{json_head}Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n{}", big(9).len(), big(9)),
+    ];
+    for answer in answers {
+        let shown: String = answer.chars().take(60).collect();
+        let (endpoint, connections) = raw(answer.into_bytes());
+        let sandbox = sandbox_for(&endpoint);
+        assert_eq!(sandbox.run("get", &get()).code(4), "AUTH_REFRESH_TRANSIENT", "{shown:?}");
+        assert!(holds_its_refresh_token(&sandbox), "{shown:?}");
+        assert_eq!(connections.load(Ordering::SeqCst), 1, "asked once: {shown:?}");
+    }
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    // Accepted by the kernel, never read: the connection stands and nothing comes.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sandbox = sandbox_for(&format!("http://{}/token", silent.local_addr().unwrap()));
+    assert_eq!(sandbox.run("get", &get()).code(4), "AUTH_REFRESH_TRANSIENT");
+    assert!(holds_its_refresh_token(&sandbox));
+}
+
+#[test]
+fn nobody_listening_is_told_from_a_broken_exchange() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let sandbox = sandbox_for(&format!("http://{closed}/token"));
+    let answer = sandbox.run("get", &get());
+    assert_eq!(answer.code(4), "AUTH_REFRESH_TRANSIENT");
+    assert!(answer.stderr.contains("no connection"), "{}", answer.stderr);
+    let pending = support::files_below(&sandbox.home().join("slots"));
+    assert!(
+        !pending.iter().any(|(_, bytes)| String::from_utf8_lossy(bytes).contains("\"pending\"")),
+        "nothing was sent"
+    );
+}
+
+#[test]
+fn a_loopback_endpoint_is_reached_past_every_proxy() {
+    let (proxy, connections) = raw(b"HTTP/1.1 403 No\r\n\r\n".to_vec());
+    let server = Server::start("RT1-first");
+    let sandbox = Sandbox::plaintext();
+    sandbox.run("store", &expired(&server, "RT1-first")).ok();
+    let mut command = sandbox.command("get");
+    for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(name, &proxy);
+    }
+    assert_eq!(finish(command, get().to_string().as_bytes()).ok()["outcome"], "refreshed");
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn https_goes_through_the_proxy_and_a_407_is_told_apart() {
+    for (answer, code, exit) in [
+        ("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n", "PROXY_AUTH_REQUIRED", 6),
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "AUTH_REFRESH_TRANSIENT", 4),
+    ] {
+        let (proxy, connections) = raw(answer.as_bytes().to_vec());
+        let sandbox = sandbox_for("https://id.acme.invalid/token");
+        let mut command = sandbox.command("get");
+        command.env("HTTPS_PROXY", proxy.trim_end_matches("/token"));
+        assert_eq!(finish(command, get().to_string().as_bytes()).code(exit), code);
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
+        assert!(holds_its_refresh_token(&sandbox));
+    }
+}
+
+#[test]
+fn a_certificate_nobody_vouches_for_stops_before_anything_is_sent() {
+    if !support::has_program("openssl") {
+        support::skipped("openssl", "openssl is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    assert!(made.status.success());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = std::process::Command::new("openssl")
+        .args([
+            "s_server",
+            "-quiet",
+            "-accept",
+            &format!("127.0.0.1:{port}"),
+            "-key",
+            "key.pem",
+            "-cert",
+            "cert.pem",
+        ])
+        .current_dir(&folder)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        std::thread::yield_now();
+    }
+    let sandbox = sandbox_for(&format!("https://127.0.0.1:{port}/token"));
+    let answer = sandbox.run("get", &get());
+    server.kill().unwrap();
+    let seen = server.wait_with_output().unwrap();
+    assert_eq!(answer.code(6), "TLS_UNTRUSTED");
+    assert!(seen.stdout.is_empty(), "the server saw no request");
+    assert!(holds_its_refresh_token(&sandbox));
+}
