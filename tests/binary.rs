@@ -1,9 +1,11 @@
 //! The real executable where the world is unkind: signals, death, closed streams, odd arguments.
 #![cfg(unix)]
+#![allow(clippy::disallowed_methods, reason = "a bound on how long another process may take")]
 
 mod support;
 
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -168,7 +170,6 @@ fn no_secret_is_in_the_arguments_or_the_core() {
         let arguments = std::fs::read(format!("{proc}/cmdline")).unwrap();
         assert!(!String::from_utf8_lossy(&arguments).contains("RT1"));
         // A process that is not dumpable has its files in /proc owned by root, whoever runs it.
-        use std::os::unix::fs::MetadataExt as _;
         assert_eq!(std::fs::metadata(format!("{proc}/environ")).unwrap().uid(), 0);
     }
     child.kill().unwrap();

@@ -23,8 +23,12 @@ fn encodings(text: &str) -> Vec<String> {
         }
     }
     all.push(url::form_urlencoded::byte_serialize(text.as_bytes()).collect());
-    all.push(text.bytes().map(|byte| format!("%{byte:02X}")).collect());
-    all.push(text.bytes().map(|byte| format!("{byte:02x}")).collect());
+    all.push(
+        text.bytes()
+            .flat_map(|byte| ["%".to_owned(), claviger::secret::hex(&[byte]).to_uppercase()])
+            .collect(),
+    );
+    all.push(claviger::secret::hex(text.as_bytes()));
     // Any twelve characters of it would be too many.
     all.extend(text.as_bytes().windows(12).map(|part| String::from_utf8_lossy(part).into_owned()));
     all

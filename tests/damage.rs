@@ -222,3 +222,157 @@ fn a_logout_during_a_refresh_is_never_undone() {
 fn digest(slot: &str) -> String {
     claviger::secret::hex(&<sha2::Sha256 as sha2::Digest>::digest(slot))
 }
+
+#[test]
+fn entries_whose_slots_are_gone_do_not_count_as_accounts() {
+    let machine = two_sessions();
+    std::fs::remove_dir_all(machine.home().join("defaults")).unwrap();
+    machine.keyring.slots.borrow_mut().remove(&slot("bob"));
+    let (exit, reply) = call(&machine, Verb::Get, &get());
+    assert_eq!((exit, &reply["account"]), (0, &json!("alice")), "bob's entry is a leftover: {reply}");
+}
+
+#[test]
+fn nobody_is_served_in_the_place_of_a_default_that_is_gone() {
+    let machine = two_sessions();
+    machine.keyring.slots.borrow_mut().remove(&slot("alice"));
+    let (exit, reply) = call(&machine, Verb::Get, &get());
+    assert_eq!((exit, &reply["error"]["code"]), (1, &json!("NOT_FOUND")), "{reply}");
+    assert!(!reply.to_string().contains("AT-bob"));
+}
+
+#[test]
+fn the_other_backend_is_told_of_and_never_fallen_back_to() {
+    let machine = Machine::new(NOW);
+    let request = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT1" });
+    machine.call(Verb::Store, Some("plaintext"), request.to_string().as_bytes());
+    let (exit, reply) = call(&machine, Verb::Get, &get());
+    assert_eq!((exit, &reply["error"]["code"]), (1, &json!("NOT_FOUND")));
+    assert!(reply["error"]["hint"].as_str().unwrap().contains("--storage plaintext"), "{reply}");
+}
+
+#[test]
+fn a_write_moves_the_session_and_one_for_this_call_only_says_that_a_copy_stays() {
+    let machine = Machine::new(NOW);
+    let request = |token: &str| json!({ "service": SERVICE, "account": "alice", "accessToken": token });
+    machine.call(Verb::Store, Some("plaintext"), request("AT1").to_string().as_bytes());
+    let slots = || support::files_below(&machine.home().join("slots")).len();
+    assert_eq!((slots(), machine.keyring.slots.borrow().len()), (1, 0));
+    // Nobody steers: the keyring it is, the file goes, and the choice is pinned.
+    assert_eq!(call(&machine, Verb::Store, &request("AT2")).0, 0);
+    assert_eq!((slots(), machine.keyring.slots.borrow().len()), (0, 1));
+    assert!(machine.home().join("pin/storage.json").is_file());
+    let rendered = machine.call(Verb::Store, Some("plaintext"), request("AT3").to_string().as_bytes());
+    let reply: Value = serde_json::from_slice(&rendered.stdout).unwrap();
+    assert_eq!(reply["warnings"][0]["code"], "OTHER_COPY");
+    assert_eq!((slots(), machine.keyring.slots.borrow().len()), (1, 1));
+    // An erase ends both.
+    assert_eq!(call(&machine, Verb::Erase, &get()).1["erased"], true);
+    assert_eq!((slots(), machine.keyring.slots.borrow().len()), (0, 0));
+}
+
+#[test]
+fn erasing_a_damaged_session_unpins_it_too() {
+    let machine = two_sessions();
+    machine.keyring.slots.borrow_mut().insert(slot("alice"), b"{".to_vec());
+    assert_eq!(
+        call(&machine, Verb::Erase, &json!({ "service": SERVICE, "account": "alice" })).1["erased"],
+        true
+    );
+    let reply = call(&machine, Verb::Get, &get()).1;
+    assert_eq!((&reply["account"], &reply["matchedBy"]), (&json!("bob"), &json!("only")));
+}
+
+#[test]
+fn an_erase_beside_a_damaged_index_file_does_not_take_the_only_readable_session() {
+    let machine = Machine::new(NOW);
+    store(&machine, "alice", false);
+    store(&machine, "bob", false);
+    let bob = machine.home().join("index").join(format!("{}.json", digest(&slot("bob"))));
+    std::fs::write(&bob, b"{").unwrap();
+    assert_eq!(call(&machine, Verb::Erase, &get()).1["error"]["code"], "AUTH_STORE_READ_FAILED");
+    assert_eq!(machine.keyring.slots.borrow().len(), 2);
+}
+
+#[test]
+fn a_pin_of_another_machine_says_nothing_and_a_damaged_one_is_named() {
+    let machine = Machine::new(NOW);
+    let pin = machine.home().join("pin/storage.json");
+    std::fs::create_dir(pin.parent().unwrap()).unwrap();
+    std::fs::write(&pin, br#"{"format":1,"storage":"plaintext","machine":"another"}"#).unwrap();
+    store(&machine, "alice", true);
+    assert_eq!(machine.keyring.slots.borrow().len(), 1, "the default, not another machine's plaintext");
+    std::fs::write(&pin, b"{").unwrap();
+    let (exit, reply) = call(&machine, Verb::Get, &get());
+    assert_eq!((exit, &reply["error"]["code"]), (5, &json!("AUTH_STORE_READ_FAILED")));
+    assert!(reply["error"]["message"].as_str().unwrap().contains("storage.json"), "{reply}");
+    std::fs::write(&pin, br#"{"format":2}"#).unwrap();
+    assert_eq!(call(&machine, Verb::Get, &get()).1["error"]["code"], "STORE_NEWER");
+}
+
+#[test]
+fn a_forced_caller_never_adopts_the_token_it_wants_to_be_rid_of() {
+    // Another process buries the refresh token while we wait: the session changed, its token did not.
+    let machine = Machine::new(NOW);
+    let bundle = json!({
+        "service": SERVICE, "account": "alice", "accessToken": "AT1", "expiresIn": 3600,
+        "refreshToken": "RT1", "tokenEndpoint": "https://id.example/token", "clientId": "cli",
+    });
+    assert_eq!(call(&machine, Verb::Store, &bundle).0, 0);
+    let name = slot("alice");
+    machine.keyring.after_reads(1, move |slots| {
+        let mut value: Value = serde_json::from_slice(&slots[&name]).unwrap();
+        value["generation"] = json!(9);
+        slots.insert(name.clone(), value.to_string().into_bytes());
+    });
+    let forced = json!({ "service": SERVICE, "account": "alice", "forceRefresh": true });
+    let (exit, reply) = call(&machine, Verb::Get, &forced);
+    assert_ne!(exit, 0, "{reply}");
+    assert_eq!(machine.server.sent.borrow().len(), 1, "it asked the server");
+}
+
+#[test]
+fn a_rotation_that_cannot_be_kept_is_loud() {
+    let machine = Machine::new(NOW);
+    let bundle = json!({
+        "service": SERVICE, "account": "alice", "accessToken": "AT1", "expiresIn": 60,
+        "refreshToken": "RT1", "tokenEndpoint": "https://id.example/token", "clientId": "cli",
+    });
+    assert_eq!(call(&machine, Verb::Store, &bundle).0, 0);
+    machine.clock.now.set(machine.clock.now.get() + 45);
+    machine.server.lines.borrow_mut().push_back(Line::Reply {
+        status: 200,
+        content_type: Some("application/json".to_owned()),
+        retry_after: None,
+        body: r#"{"access_token":"AT2","token_type":"bearer","refresh_token":"RT2"}"#.to_owned(),
+    });
+    machine.keyring.deny(format!("{}/refresh", slot("alice")));
+    let (exit, reply) = call(&machine, Verb::Get, &get());
+    assert_eq!((exit, &reply["error"]["code"]), (5, &json!("AUTH_STORE_WRITE_FAILED")), "{reply}");
+    assert!(!reply.to_string().contains("AT2"), "what is not durable is not handed out (I2)");
+    assert_eq!(machine.slot(&slot("alice")).unwrap()["accessToken"], "AT1");
+}
+
+#[test]
+fn a_store_that_fails_half_way_puts_back_what_was_there() {
+    for denied in ["", "/refresh"] {
+        let machine = Machine::new(NOW);
+        let bundle = |number: u8| {
+            json!({
+                "service": SERVICE, "account": "alice", "accessToken": format!("AT{number}"), "expiresIn": 3600,
+                "refreshToken": format!("RT{number}"), "tokenEndpoint": "https://id.example/token", "clientId": "cli",
+            })
+        };
+        assert_eq!(call(&machine, Verb::Store, &bundle(1)).0, 0);
+        let before = machine.keyring.slots.borrow().clone();
+        machine.keyring.deny(format!("{}{denied}", slot("alice")));
+        assert_eq!(call(&machine, Verb::Store, &bundle(2)).1["error"]["code"], "AUTH_STORE_WRITE_FAILED");
+        assert_eq!(*machine.keyring.slots.borrow(), before, "{denied}");
+        // And a first store that fails leaves nothing.
+        let fresh = Machine::new(NOW);
+        fresh.keyring.deny(format!("{}{denied}", slot("alice")));
+        assert_eq!(call(&fresh, Verb::Store, &bundle(1)).0, 5);
+        assert_eq!(fresh.keyring.slots.borrow().len(), 0);
+        assert_eq!(call(&fresh, Verb::List, &json!({})).1["sessions"], json!([]));
+    }
+}

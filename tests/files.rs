@@ -86,9 +86,10 @@ fn a_slot_others_could_read_is_repaired_and_said() {
 
 #[test]
 fn what_is_not_a_plain_file_of_ours_is_refused_and_its_target_untouched() {
+    type Replace = fn(&Path, &Path);
     let outside = tempfile::tempdir().unwrap();
     let victim = outside.path().join("victim");
-    let replace: [(&str, fn(&Path, &Path)); 4] = [
+    let replace: [(&str, Replace); 4] = [
         ("link", |slot, victim| symlink(victim, slot).unwrap()),
         ("hard link", |slot, victim| std::fs::hard_link(victim, slot).unwrap()),
         ("folder", |slot, _| std::fs::create_dir(slot).unwrap()),

@@ -96,3 +96,40 @@ fn a_refresh_token_goes_to_the_endpoint_in_its_own_slot_whatever_the_record_says
         ["https://id.example/token"]
     );
 }
+
+#[test]
+fn a_providers_secret_never_goes_to_an_endpoint_that_came_by_store() {
+    let machine = Machine {
+        variables: vec![("ACME_SECRET".to_owned(), "CS-provider".to_owned())],
+        ..Machine::new("2026-01-01T00:00:00Z")
+    };
+    let config = format!(
+        "[providers.acme]\nissuer = \"https://id.example\"\ntoken-endpoint = \"https://id.example/token\"\n\
+         revocation-endpoint = \"https://id.example/revoke\"\nclient-id = \"cli\"\nclient-auth = \"client_secret_post\"\n\
+         client-secret = {{ env = \"ACME_SECRET\" }}\nservices = [\"{SERVICE}\"]\n"
+    );
+    std::fs::write(machine.home().join("config.toml"), config).unwrap();
+    let bundle = |token_endpoint: &str, revocation_endpoint: &str| {
+        json!({
+            "service": SERVICE, "account": "alice", "accessToken": "AT1", "expiresAt": "2020-01-01T00:00:00Z", "refreshToken": "RT1",
+            "issuer": "https://id.example", "tokenEndpoint": token_endpoint, "revocationEndpoint": revocation_endpoint,
+            "clientId": "cli", "replace": true,
+        })
+    };
+    for (token_endpoint, revocation_endpoint) in [
+        (format!("{OTHER}/token"), "https://id.example/revoke".to_owned()),
+        ("https://id.example/token".to_owned(), format!("{OTHER}/revoke")),
+        (format!("{OTHER}/token"), format!("{OTHER}/revoke")),
+    ] {
+        machine.call(Verb::Store, None, bundle(&token_endpoint, &revocation_endpoint).to_string().as_bytes());
+        get(&machine, &json!({ "service": SERVICE }));
+        machine.call(Verb::Erase, None, json!({ "service": SERVICE }).to_string().as_bytes());
+    }
+    let sent = machine.server.sent.borrow();
+    assert!(!sent.is_empty(), "something was sent where it may go");
+    for (endpoint, form) in sent.iter() {
+        assert!(!endpoint.starts_with(OTHER) || !form.contains("CS-provider"), "{endpoint}: {form}");
+    }
+    assert!(sent.iter().any(|(endpoint, form)| endpoint == "https://id.example/token"
+        && form.contains("client_secret=CS-provider")));
+}

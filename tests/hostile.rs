@@ -9,11 +9,12 @@ use support::world::Machine;
 use support::{SERVICE, Sandbox};
 
 /// A request and the field its complaint must name; `""` where the document itself is at fault.
+#[expect(clippy::too_many_lines, reason = "a table, as flat as it can be")]
 fn requests() -> Vec<(Verb, Vec<u8>, String)> {
     let mut all: Vec<(Verb, Vec<u8>, String)> = Vec::new();
     let mut add = |verb: Verb, bytes: &[u8], field: &str| all.push((verb, bytes.to_vec(), field.to_owned()));
 
-    for (_, verb, _) in [("", Verb::Get, ""), ("", Verb::Store, ""), ("", Verb::Erase, "")] {
+    for verb in [Verb::Get, Verb::Store, Verb::Erase] {
         for document in [
             "",
             " ",
@@ -86,7 +87,7 @@ fn requests() -> Vec<(Verb, Vec<u8>, String)> {
         "https://.",
         "https://..",
         "https://a.example..",
-        "https://a..example/%zz%",
+        "https://a..example",
         "https://[::1",
         "https://[::1]x",
         "https://1.2.3.4.5",
@@ -108,9 +109,6 @@ fn requests() -> Vec<(Verb, Vec<u8>, String)> {
         "https://a\u{85}.example",
     ];
     for url in urls {
-        if url == "https://a..example/%zz%" {
-            continue; // odd, but every parser reads the same host
-        }
         add(Verb::Get, json!({ "service": url }).to_string().as_bytes(), "service");
         add(Verb::Erase, json!({ "service": url }).to_string().as_bytes(), "service");
     }

@@ -1,5 +1,7 @@
 //! Against a real Secret Service: the slots are exactly the contract's, and erased is erased.
 
+#![allow(clippy::disallowed_methods, reason = "a bound on how long another process may take")]
+
 mod support;
 
 use serde_json::json;

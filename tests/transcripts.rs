@@ -31,6 +31,10 @@ struct Transcript {
     stderr: String,
 }
 
+fn line_of(text: &str) -> String {
+    format!("{text}\n")
+}
+
 fn verb(word: &str) -> Verb {
     let found = Verb::ALL.into_iter().find(|(_, known)| *known == word);
     found.unwrap_or_else(|| panic!("no such verb: {word}")).0
@@ -47,9 +51,9 @@ impl Transcript {
                 "about" => assert!(!value.is_empty(), "`about` says something"),
                 "clause" => transcript.clauses = value.split_whitespace().map(str::to_owned).collect(),
                 "verb" => transcript.verb = Some(verb(value)),
-                "clock" => transcript.clock = value.to_owned(),
+                "clock" => value.clone_into(&mut transcript.clock),
                 "storage" => transcript.storage = Some(value.to_owned()),
-                "config" => transcript.config += &format!("{value}\n"),
+                "config" => transcript.config += &line_of(value),
                 "have" => {
                     let mut words = value.splitn(3, ' ');
                     let mut next =
@@ -65,9 +69,9 @@ impl Transcript {
         }
         for line in body.lines() {
             match line.split_at_checked(2) {
-                Some(("> ", line)) => transcript.input += &format!("{line}\n"),
-                Some(("< ", line)) => transcript.stdout += &format!("{line}\n"),
-                Some(("! ", line)) => transcript.stderr += &format!("{line}\n"),
+                Some(("> ", line)) => transcript.input += &line_of(line),
+                Some(("< ", line)) => transcript.stdout += &line_of(line),
+                Some(("! ", line)) => transcript.stderr += &line_of(line),
                 _ => panic!("neither in nor out: {line}"),
             }
         }

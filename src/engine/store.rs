@@ -6,7 +6,7 @@ use crate::lock::Guard;
 use crate::message::{Code, Direct, Expiry, Failure, Origin, Outcome, Store, Stored, WarningCode};
 use crate::provider::{Destination, Provider};
 use crate::secret::ClientSecret;
-use crate::session::{Service, SessionName, Storage};
+use crate::session::{Service, SessionName, SlotName, Storage};
 use crate::store::index::Entry;
 use crate::store::mode::{Mode, Source};
 use crate::store::record::{Bundle, ObtainedBy, Record, RefreshEntry};
@@ -230,16 +230,18 @@ impl Call<'_> {
             },
         };
         written.map(|saved| saved.record().clone()).map_err(|error| {
-            let back = |slot, before: Option<&Value>| store::restore(backend, guard, &name, slot, before);
-            // The reverse order of writing, so that the access slot is never newer than the refresh slot.
-            let restored = back(&access_slot, access_before.as_ref())
-                .and_then(|()| back(&refresh_slot, refresh_before.as_ref()));
+            // Each is tried, whatever becomes of the other: one of them is the one that would not be written.
+            let back = |slot: &SlotName, before: &Option<Value>| match backend.read(slot) {
+                Ok(now) if now == *before => Ok(()),
+                _ => store::restore(backend, guard, &name, slot, before.as_ref()),
+            };
+            let restored = [back(&access_slot, &access_before), back(&refresh_slot, &refresh_before)];
             let index = match &index_before {
                 Some(entry) => self.world.index.put(entry),
                 None => self.world.index.remove(&name),
             };
             let mut failure = Failure::from(error);
-            if restored.and(index).is_err() {
+            if index.is_err() || restored.iter().any(Result::is_err) {
                 failure.message.push_str("; and what was there before could not all be put back");
             }
             failure

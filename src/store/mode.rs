@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::files::{Folder, Writers};
 use super::record::FORMAT;
 use super::{Error, Piece};
-use crate::fields::{self, Fields};
+use crate::fields::{self, Fields, Problem};
 use crate::limits::{INDEX_BYTES, TEXT_BYTES};
 use crate::session::Storage;
 
@@ -116,15 +116,20 @@ impl Pin {
     pub fn read(&self, machine: &str) -> Result<Option<Storage>, Error> {
         let Some(content) = self.folder.read(FILE, INDEX_BYTES)? else { return Ok(None) };
         let decoded = fields::json(&content.bytes).and_then(Fields::of).and_then(|mut fields| {
-            let newer = fields.count("format", i64::MAX)? > Some(FORMAT);
-            let storage =
-                fields.parsed("storage", TEXT_BYTES, |text| Storage::parse(text).ok_or("is no storage"))?;
-            Ok((newer, storage, fields.required_text("machine", TEXT_BYTES)?))
+            if fields.count("format", i64::MAX)? > Some(FORMAT) {
+                return Ok(None);
+            }
+            let storage = fields.required_text("storage", TEXT_BYTES)?;
+            let storage = Storage::parse(&storage)
+                .ok_or_else(|| fields.error("storage", Problem::Invalid("is no storage")))?;
+            let machine = fields.required_text("machine", TEXT_BYTES)?;
+            fields.done()?;
+            Ok(Some((storage, machine)))
         });
         let what = format!("file {}", crate::text::Escaped(&self.folder.path_of(FILE).display().to_string()));
         match decoded {
-            Ok((true, ..)) => Err(Error::Newer { what }),
-            Ok((false, storage, named)) => Ok(storage.filter(|_| named == machine)),
+            Ok(None) => Err(Error::Newer { what }),
+            Ok(Some((storage, named))) => Ok((named == machine).then_some(storage)),
             Err(error) => Err(Error::Damaged { piece: Piece::Pin, what, why: error.to_string() }),
         }
     }

@@ -24,12 +24,18 @@ pub struct Memory {
     pub reads: Cell<usize>,
     pub writes: Cell<usize>,
     after: RefCell<Option<(usize, Change)>>,
+    denied: RefCell<Option<String>>,
 }
 
 type Slots = BTreeMap<String, Vec<u8>>;
 type Change = Box<dyn FnOnce(&mut Slots)>;
 
 impl Memory {
+    /// From now on writes to this slot fail.
+    pub fn deny(&self, slot: String) {
+        *self.denied.borrow_mut() = Some(slot);
+    }
+
     /// Lets another process change the slots once this one has read so often.
     pub fn after_reads(&self, reads: usize, change: impl FnOnce(&mut Slots) + 'static) {
         *self.after.borrow_mut() = Some((self.reads.get() + reads, Box::new(change)));
@@ -58,6 +64,9 @@ impl Backend for Memory {
 
     fn write(&self, slot: &SlotName, value: &store::Value) -> Result<(), store::Error> {
         self.writes.set(self.writes.get() + 1);
+        if self.denied.borrow().as_deref() == Some(slot.as_str()) {
+            return Err(store::Error::Write { what: format!("slot {slot}"), why: "it is denied".to_owned() });
+        }
         self.slots.borrow_mut().insert(slot.as_str().to_owned(), value.to_vec());
         Ok(())
     }
