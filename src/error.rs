@@ -127,6 +127,16 @@ pub fn of_refresh(error: refresh::Error, name: &SessionName, login_command: Opti
         refresh::Error::Refused(refused) => of_refusal(refused, &session),
         refresh::Error::Http(error) => of_http(&error, &session),
         refresh::Error::Misconfigured(fault) => of_configuration(fault),
+        refresh::Error::BackingOff { seconds } => Failure {
+            retry_after: Some(seconds),
+            ..Failure::new(
+                Code::AuthRefreshTransient,
+                format!(
+                    "{session} could not be refreshed a moment ago, and the server is given {seconds} s yet"
+                ),
+                "try again then, or force a refresh; the session is kept",
+            )
+        },
         refresh::Error::LockTimeout => lock_timeout(name),
         refresh::Error::Lock(error) => of_lock(&error),
         refresh::Error::Store(error) => of_store(&error),

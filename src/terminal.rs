@@ -48,12 +48,22 @@ pub enum Input {
     Over,
 }
 
-/// Reads to the end of file, at most `limit` bytes, into one buffer that is never moved and is wiped.
+/// Reads to the end of file, at most `limit` bytes. Most inputs fit the first buffer; one that is outgrown
+/// is wiped, as is the last.
 pub fn read_bounded(mut from: impl Read, limit: usize) -> io::Result<Input> {
-    let mut buffer = Zeroizing::new(vec![0; limit + 1]);
+    const FIRST: usize = 8 * 1024;
+    let mut buffer = Zeroizing::new(vec![0; FIRST.min(limit + 1)]);
     let mut filled = 0;
-    while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
-        match from.read(room) {
+    loop {
+        if filled > limit {
+            return Ok(Input::Over);
+        }
+        if filled == buffer.len() {
+            let mut larger = Zeroizing::new(vec![0; (filled * 4).min(limit + 1)]);
+            larger.iter_mut().zip(buffer.iter()).for_each(|(to, from)| *to = *from);
+            buffer = larger;
+        }
+        match from.read(buffer.get_mut(filled..).unwrap_or_default()) {
             Ok(0) => {
                 buffer.truncate(filled);
                 return Ok(Input::Whole(buffer));
@@ -63,7 +73,6 @@ pub fn read_bounded(mut from: impl Read, limit: usize) -> io::Result<Input> {
             Err(error) => return Err(error),
         }
     }
-    Ok(Input::Over)
 }
 
 /// Writes bytes whole, or says why not.
@@ -81,5 +90,8 @@ mod tests {
         assert!(matches!(read_bounded(&[1; 8][..], 8), Ok(Input::Whole(bytes)) if bytes.len() == 8));
         assert!(matches!(read_bounded(&[1; 9][..], 8), Ok(Input::Over)));
         assert!(matches!(read_bounded(&[][..], 8), Ok(Input::Whole(bytes)) if bytes.is_empty()));
+        let long: Vec<u8> = (0..100_000_u32).map(|number| u8::try_from(number % 251).unwrap()).collect();
+        assert!(matches!(read_bounded(&long[..], 100_000), Ok(Input::Whole(bytes)) if *bytes == long));
+        assert!(matches!(read_bounded(&long[..], 99_999), Ok(Input::Over)));
     }
 }

@@ -110,18 +110,18 @@ fn no_output_of_any_verb_in_any_state_holds_a_stored_refresh_token() {
     for (path, bytes) in &slots {
         for end in [bytes.len() / 2, bytes.len() - 2] {
             std::fs::write(path, &bytes[..end]).unwrap();
-            watch.clean(sandbox.run("get", &get())).code(5);
+            watch.clean(sandbox.run("get", &forced)).code(5);
         }
         let mut doubled = bytes.clone();
         doubled.extend_from_slice(bytes);
         std::fs::write(path, doubled).unwrap();
-        watch.clean(sandbox.run("get", &get())).code(5);
+        watch.clean(sandbox.run("get", &forced)).code(5);
         std::fs::write(path, bytes).unwrap();
     }
     // No lock, no file.
     std::fs::remove_dir_all(sandbox.home().join("locks")).unwrap();
     std::fs::write(sandbox.home().join("locks"), "in the way").unwrap();
-    watch.clean(sandbox.run("get", &get())).code(5);
+    watch.clean(sandbox.run("get", &forced)).code(5);
     std::fs::remove_file(sandbox.home().join("locks")).unwrap();
 
     // While it is stored, it lies in its own slot and nowhere else.
@@ -133,7 +133,7 @@ fn no_output_of_any_verb_in_any_state_holds_a_stored_refresh_token() {
             .collect()
     };
     assert_eq!(holding(&sandbox), ["slots"]);
-    assert_eq!(watch.clean(sandbox.run("get", &get())).ok()["outcome"], "refreshed");
+    assert_eq!(watch.clean(sandbox.run("get", &forced)).ok()["outcome"], "refreshed");
     assert_eq!(holding(&sandbox), Vec::<String>::new(), "the spent one is gone");
     watch.clean(sandbox.run("erase", &get())).ok();
     assert!(watch.seen > 40, "{} outputs were searched", watch.seen);

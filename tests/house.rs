@@ -28,10 +28,10 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("1 pure",    "resolve",  "message session"),
     ("2 state",   "store",    "address fields folder limits lock provider secret session text time terminal harden"),
     ("3 policy",  "oauth",    "address fields http limits provider secret time"),
-    ("3 policy",  "refresh",  "clock harden http lock oauth provider secret session store time"),
+    ("3 policy",  "refresh",  "clock fields harden http limits lock oauth provider secret session store time"),
     ("4 edge",    "settings", "address dialect fields http limits message provider secret session store text"),
     ("4 edge",    "error",    "http lock message oauth provider refresh session store text"),
-    ("5 top",     "engine",   "clock dialect error http limits lock message oauth provider refresh resolve secret session settings store"),
+    ("5 top",     "engine",   "clock dialect error harden http limits lock message oauth provider refresh resolve secret session settings store"),
 ];
 
 fn table() -> Vec<(&'static str, Vec<&'static str>)> {

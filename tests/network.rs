@@ -2,8 +2,8 @@
 
 mod support;
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use support::server::Server;
 use support::{SERVICE, Sandbox, expired, finish, get};
 
-/// A server that answers every connection with the same bytes and then closes.
+/// A server that reads each request's header, answers it with the same bytes, and says no more.
 fn raw(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}/token", listener.local_addr().unwrap());
@@ -20,20 +20,28 @@ fn raw(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             counted.fetch_add(1, Ordering::SeqCst);
-            let (Ok(mut stream), answer) = (stream, answer.clone()) else { continue };
-            std::thread::spawn(move || {
-                let mut request = [0; 4096];
-                // A client that is gone is the client's affair.
-                let _ = stream.read(&mut request).and_then(|_| stream.write_all(&answer));
-            });
+            let (Ok(stream), answer) = (stream, answer.clone()) else { continue };
+            // A client that is gone is the client's affair.
+            std::thread::spawn(move || say(stream, &answer).unwrap_or_default());
         }
     });
     (endpoint, connections)
 }
 
+fn say(mut stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
+    let mut header = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    while header.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    stream.write_all(answer)?;
+    // An end, not a reset: what was said must arrive.
+    stream.shutdown(Shutdown::Write)?;
+    std::io::copy(&mut header, &mut std::io::sink()).map(|_| ())
+}
+
 fn sandbox_for(endpoint: &str) -> Sandbox {
     let sandbox = Sandbox::plaintext();
-    sandbox.configure("[timeouts]\nconnect = 1\nrequest = 2\nlock = 5\n");
     let bundle = json!({
         "service": SERVICE, "account": "alice", "accessToken": "AT1", "expiresAt": "2020-01-01T00:00:00Z",
         "refreshToken": "RT1-kept", "tokenEndpoint": endpoint, "clientId": "cli",
@@ -56,7 +64,8 @@ fn a_redirect_is_never_followed() {
     for status in [301, 302, 303, 307, 308] {
         let headers = format!("Location: {elsewhere}\r\n");
         server.behave(|behaviour| behaviour.instead = Some((status, headers, String::new())));
-        assert_eq!(sandbox.run("get", &get()).code(4), "AUTH_REFRESH_TRANSIENT", "{status}");
+        let forced = json!({ "service": SERVICE, "forceRefresh": true });
+        assert_eq!(sandbox.run("get", &forced).code(4), "AUTH_REFRESH_TRANSIENT", "{status}");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 0);
 }
@@ -93,6 +102,7 @@ fn a_server_that_never_answers_is_given_up() {
     // Accepted by the kernel, never read: the connection stands and nothing comes.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let sandbox = sandbox_for(&format!("http://{}/token", silent.local_addr().unwrap()));
+    sandbox.configure("[timeouts]\nconnect = 1\nrequest = 1\nlock = 5\n");
     assert_eq!(sandbox.run("get", &get()).code(4), "AUTH_REFRESH_TRANSIENT");
     assert!(holds_its_refresh_token(&sandbox));
 }

@@ -1,6 +1,7 @@
 //! `erase`: end a session, or drop one access token that was rejected.
 
 use super::Call;
+use crate::harden::Uninterrupted;
 use crate::lock::Guard;
 use crate::message::{Erase, Erased, Failure, Outcome, Revocation, WarningCode};
 use crate::oauth::revocation;
@@ -101,6 +102,7 @@ impl Call<'_> {
                 }
             }
         }
+        let _calm = Uninterrupted::begin();
         let mut outcome = NOTHING;
         let mut services = Vec::new();
         for (storage, guard) in &reachable {

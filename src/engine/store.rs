@@ -1,10 +1,12 @@
 //! `store`: keep a bundle, whole or not at all.
 
 use super::Call;
+use crate::harden::Uninterrupted;
 use crate::limits::SERVICES;
 use crate::lock::Guard;
 use crate::message::{Code, Direct, Expiry, Failure, Origin, Outcome, Store, Stored, WarningCode};
 use crate::provider::{Destination, Provider};
+use crate::refresh::backoff::Backoff;
 use crate::secret::ClientSecret;
 use crate::session::{Service, SessionName, SlotName, Storage};
 use crate::store::index::Entry;
@@ -42,8 +44,12 @@ impl Call<'_> {
                 (self.lock(&name, Storage::Plaintext)?, Some(keyring))
             }
         };
+        let _calm = Uninterrupted::begin();
         let make_default = request.make_default;
         let stored = self.write(request, destination, client_secret, mode.storage, &first)?;
+        if let Ok(backoff) = Backoff::beside(self.world.locks, &name.access_slot(), mode.storage) {
+            backoff.clear();
+        }
         if let (Some(other), Some(guard)) = (other, second) {
             self.leave(other, &guard, &name);
         }

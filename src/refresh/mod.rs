@@ -8,7 +8,9 @@
 //! lock ─ read again ─ mark pending ─ POST ─ refresh slot, read back ─ access slot ─ unlock
 //! ```
 
+pub mod backoff;
 pub mod policy;
+mod save;
 pub mod turn;
 
 use std::time::Duration;
@@ -17,14 +19,14 @@ use crate::clock::Clock;
 use crate::harden::Uninterrupted;
 use crate::http::{self, Http};
 use crate::lock::{self, Guard};
-use crate::oauth::token::{self, Granted, Refused};
+use crate::oauth::token::{self, Refused};
 use crate::provider::{Client, Clients, Destination, Misconfigured};
-use crate::secret::hex;
 use crate::session::SessionName;
-use crate::store::index::{Entry, Index};
-use crate::store::record::{Bundle, ObtainedBy, Record, RefreshEntry, Tombstone};
+use crate::store::index::Index;
+use crate::store::record::{Bundle, Record, RefreshEntry};
 use crate::store::{self, Backend, Persisted};
 use crate::time::Timestamp;
+use backoff::Backoff;
 use policy::{Ask, Verdict, judge};
 use turn::{Locks, Moment, Turn};
 
@@ -78,6 +80,11 @@ pub enum Error {
     Http(http::Error),
     /// The configuration stands in the way.
     Misconfigured(Misconfigured),
+    /// It failed a moment ago, and the server is left alone for these seconds yet.
+    BackingOff {
+        /// Seconds until the server is asked again.
+        seconds: i64,
+    },
     /// Another process held the lock for as long as we could wait.
     LockTimeout,
     /// There is no usable lock, and without one there is no request.
@@ -109,6 +116,11 @@ impl From<store::Rejected> for Error {
 /// Refreshes a session that was judged due when it was read as `seen`.
 pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Error> {
     let name = &seen.record().name;
+    let backoff = Backoff::beside(tools.locks, &name.access_slot(), tools.backend.storage())?;
+    let now = tools.clock.now();
+    if let Some(seconds) = backoff.seconds_left(now, policy::is_valid(seen, now)).filter(|_| !ask.force) {
+        return Err(Error::BackingOff { seconds });
+    }
     let turn =
         tools.locks.take(
             &name.access_slot(),
@@ -157,13 +169,25 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
         Err(error) => Err(Error::Http(error)),
     };
     match answer {
-        Ok(granted) => keep(tools, &guard, current, entry, granted, begun).map(Done::Refreshed),
+        Ok(granted) => {
+            backoff.clear();
+            save::keep(tools, &guard, current, entry, granted, begun).map(Done::Refreshed)
+        }
         Err(Error::Refused(Refused::InvalidGrant { description })) => {
-            bury(tools, &guard, current, &entry)?;
+            save::bury(tools, &guard, current, &entry)?;
             Err(Error::Dead { description, interrupted })
         }
         Err(error) => {
-            unmark(tools, &guard, current, &error);
+            match &error {
+                Error::Refused(Refused::Transient { retry_after, .. }) => {
+                    backoff.failed(tools.clock.now(), *retry_after);
+                }
+                Error::Http(http::Error::Unsent(_) | http::Error::Broken(_) | http::Error::TooLarge) => {
+                    backoff.failed(tools.clock.now(), None);
+                }
+                _ => {}
+            }
+            save::unmark(tools, &guard, current, &error);
             Err(error)
         }
     }
@@ -278,109 +302,5 @@ fn unquoted(refused: Refused, entry: &RefreshEntry, client: &Client) -> Refused 
             description: harmless(description),
         },
         other @ (Refused::NoEndpoint | Refused::ProxyAuth | Refused::Transient { .. }) => other,
-    }
-}
-
-/// Makes a grant durable, refresh slot first. From here on nothing is ever put back.
-fn keep(
-    tools: &Tools<'_>,
-    guard: &Guard,
-    current: Bundle,
-    entry: RefreshEntry,
-    granted: Granted,
-    begun: Timestamp,
-) -> Result<Persisted, Error> {
-    let Granted { access, token_type, expires_in, refresh, refresh_expires_in, scopes } = granted;
-    let old = current.record;
-    let generation = old.generation.saturating_add(1);
-    let deadline = tools.clock.monotonic() + tools.save_patience;
-    let rotated = refresh.filter(|new| !new.same_as(&entry.token));
-    let refresh_token_expires_at = match (&rotated, refresh_expires_in) {
-        (_, Some(seconds)) => Some(begun.plus(seconds)),
-        (Some(_), None) => None,
-        (None, None) => old.refresh_token_expires_at,
-    };
-    if let Some(token) = rotated {
-        let next = RefreshEntry { token, generation, ..entry };
-        while let Err(error) = store::save_refresh(tools.backend, guard, &next) {
-            insist(tools, deadline, error)?;
-        }
-    }
-    let record = Record {
-        token_type,
-        scopes: scopes.unwrap_or(old.scopes),
-        obtained_at: begun,
-        obtained_by: ObtainedBy::Refresh,
-        expires_at: expires_in.map(|seconds| begun.plus(seconds)),
-        refresh_token_expires_at,
-        has_refresh_token: Some(true),
-        generation,
-        tombstone: None,
-        pending: None,
-        ..old
-    };
-    let mut bundle = Bundle { record, access: Some(access) };
-    let saved = loop {
-        match store::save(tools.backend, guard, bundle) {
-            Ok(saved) => break saved,
-            Err(rejected) => {
-                insist(tools, deadline, rejected.error)?;
-                bundle = *rejected.bundle;
-            }
-        }
-    };
-    // Hints only: a lost one is put right by the next write.
-    let _ = tools.index.put(&Entry::of(saved.record(), saved.storage()));
-    Ok(saved)
-}
-
-/// Waits before a failed write is tried again, until our patience ends: the server has already rotated, so
-/// giving up early is what costs the session. A keyring call that is still out cannot be followed by another.
-fn insist(tools: &Tools<'_>, deadline: Duration, error: store::Error) -> Result<(), Error> {
-    const PAUSE: Duration = Duration::from_millis(100);
-    if matches!(error, store::Error::Timeout { .. }) || tools.clock.monotonic() >= deadline {
-        return Err(Error::Unsaved(error));
-    }
-    tools.clock.pause(PAUSE);
-    Ok(())
-}
-
-/// Records that the server has declared this refresh token dead, once it is certain that it was this one.
-fn bury(tools: &Tools<'_>, guard: &Guard, current: Bundle, sent: &RefreshEntry) -> Result<(), Error> {
-    let stored = store::load_refresh(tools.backend, guard, &sent.name)?;
-    if stored.is_some_and(|stored| !stored.token.same_as(&sent.token)) {
-        // Somebody wrote without the lock; the token there may be good, and the next call will try it.
-        let why = "the stored refresh token changed while the old one was refused".to_owned();
-        return Err(Error::Refused(Refused::Transient { why, retry_after: None }));
-    }
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|_| store::Error::Write {
-        what: format!("slot {}", sent.name.access_slot()),
-        why: "the system gave no random numbers".to_owned(),
-    })?;
-    let salt = hex(&random);
-    let tombstone = Tombstone { hash: sent.token.digest(&salt), salt, at: tools.clock.now() };
-    let record = Record {
-        tombstone: Some(tombstone),
-        pending: None,
-        generation: current.record.generation.saturating_add(1),
-        ..current.record
-    };
-    store::save(tools.backend, guard, Bundle { record, access: current.access })?;
-    Ok(())
-}
-
-/// Takes the mark back where the server has certainly not rotated. Where the exchange broke off it stays:
-/// that is what it is for.
-fn unmark(tools: &Tools<'_>, guard: &Guard, current: Bundle, error: &Error) {
-    let uncertain = matches!(
-        error,
-        Error::Http(http::Error::Broken(_) | http::Error::TooLarge)
-            | Error::Refused(Refused::Transient { .. })
-    );
-    if !uncertain {
-        let record = Record { pending: None, ..current.record };
-        // The refusal is what the caller must hear of; the next refresh overwrites the mark.
-        let _ = store::save(tools.backend, guard, Bundle { record, access: current.access });
     }
 }

@@ -46,7 +46,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 impl Locks {
-    fn folder(&self, storage: Storage) -> Result<PathBuf, lock::Error> {
+    pub(super) fn folder(&self, storage: Storage) -> Result<PathBuf, lock::Error> {
         match (storage, &self.keyring) {
             (Storage::Plaintext, _) => Ok(self.plaintext.clone()),
             (Storage::Keyring, Some(folder)) => Ok(folder.clone()),

@@ -34,8 +34,9 @@ pub fn render(result: &Result<Outcome, Failure>, warnings: &[Warning]) -> Render
 }
 
 fn serialise(reply: &Reply<'_>) -> serde_json::Result<Zeroizing<Vec<u8>>> {
-    // Room for two tokens, so that a reply is not copied about while it grows.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * limits::TOKEN_BYTES));
+    // Room for the token, so that a reply is not copied about while it grows.
+    let token = if let Body::Token(token) = &reply.body { token.access_token.len() } else { 0 };
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096 + token * 2));
     serde_json::to_writer(&mut *bytes, reply)?;
     bytes.push(b'\n');
     Ok(bytes)

@@ -101,9 +101,10 @@ struct RefreshOut<'a> {
     generation: i64,
 }
 
-/// Serialising into memory fails for no type here; an empty value would be refused on the next load.
-fn encode(value: &impl Serialize) -> Value {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * TOKEN_BYTES));
+/// Serialising into memory fails for no type here; an empty value would be refused on the next load. The
+/// room is for the token, so that the value is not copied about while it grows.
+fn encode(value: &impl Serialize, token: &str) -> Value {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096 + token.len() * 2));
     if serde_json::to_writer(&mut *bytes, value).is_err() {
         bytes.clear();
     }
@@ -135,7 +136,8 @@ impl Bundle {
             erased,
             moved_to,
         } = &self.record;
-        encode(&AccessOut {
+        let token = self.access.as_ref().map_or("", AccessToken::expose);
+        let out = AccessOut {
             format: FORMAT,
             slot: "access",
             name: NameOut::of(name),
@@ -147,7 +149,7 @@ impl Bundle {
             client_id: client_id.as_deref(),
             scopes,
             token_type,
-            access_token: self.access.as_ref().map(AccessToken::expose),
+            access_token: self.access.as_ref().map(|_| token),
             obtained_at: *obtained_at,
             obtained_by: match obtained_by {
                 ObtainedBy::Store => "store",
@@ -165,7 +167,8 @@ impl Bundle {
             pending: *pending,
             erased: *erased,
             moved_to: *moved_to,
-        })
+        };
+        encode(&out, token)
     }
 
     /// Reads an access slot's bytes; `expected` is whose slot it was found in, where that is known.
@@ -224,7 +227,7 @@ impl RefreshEntry {
     pub fn encode(&self) -> Value {
         let Self { name, token, destination, client_secret, generation } = self;
         let Destination { issuer, token_endpoint, revocation_endpoint, client_id } = destination;
-        encode(&RefreshOut {
+        let out = RefreshOut {
             format: FORMAT,
             slot: "refresh",
             name: NameOut::of(name),
@@ -235,7 +238,8 @@ impl RefreshEntry {
             client_secret: client_secret.as_ref().map(ClientSecret::reveal),
             refresh_token: token.reveal(),
             generation: *generation,
-        })
+        };
+        encode(&out, out.refresh_token)
     }
 
     /// Reads a refresh slot's bytes.
