@@ -10,6 +10,9 @@ impl Timestamp {
     /// The last second RFC 3339 can write, 9999-12-30T22:00:00Z (the calendar library's own bound).
     const LAST: i64 = 253_402_207_200;
 
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
     /// A point in time from Unix seconds, held to the years 1 to 9999.
     #[must_use]
     pub fn from_unix(seconds: i64) -> Self {

@@ -106,3 +106,19 @@ fn an_unreachable_keyring_is_an_error_at_once_and_never_a_file() {
         assert!(!written, "no token in a file");
     }
 }
+
+#[test]
+fn a_keyring_that_never_answers_is_given_up_and_nothing_lands_in_a_file() {
+    let Some(bus) = Bus::with_silence() else { return };
+    let sandbox = sandbox(&bus);
+    sandbox.configure("[timeouts]\nkeyring = 1\n");
+    let begun = std::time::Instant::now();
+    assert_eq!(sandbox.run("get", &get()).code(5), "STORE_TIMEOUT");
+    let store = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT1" });
+    assert_eq!(sandbox.run("store", &store).code(5), "STORE_TIMEOUT");
+    assert!(begun.elapsed().as_secs() < 20, "two calls of one second each, with ten times the room");
+    assert!(
+        !sandbox.files().into_iter().any(|(_, bytes)| String::from_utf8_lossy(&bytes).contains("AT1")),
+        "no token in a file"
+    );
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{has_program, skipped};
 
-/// Debian: dbus gnome-keyring libsecret-tools libglib2.0-bin
+/// Debian: dbus dbus-tests gnome-keyring libsecret-tools libglib2.0-bin
 const NEEDED: [&str; 5] = ["dbus-daemon", "dbus-send", "gnome-keyring-daemon", "secret-tool", "gdbus"];
 
 /// A running bus and keyring; they end with the value.
@@ -43,6 +43,24 @@ impl Bus {
             let _ = tick.recv_timeout(Duration::from_millis(50));
         }
         panic!("the keyring has no login collection");
+    }
+
+    /// A bus on which somebody owns the Secret Service's name and never answers.
+    pub fn with_silence() -> Option<Self> {
+        let mut bus = Self::empty()?;
+        if !has_program("dbus-test-tool") {
+            skipped("secret-service", "dbus-test-tool is not installed");
+            return None;
+        }
+        let mut silence = bus.command("dbus-test-tool");
+        silence
+            .args(["black-hole", "--session", &format!("--name={SECRETS}")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        bus.daemons.push(silence.spawn().expect("it starts"));
+        let named = bus.command("gdbus").args(["wait", "--session", "--timeout", "20", SECRETS]).status();
+        assert!(named.expect("gdbus runs").success(), "it takes the name");
+        Some(bus)
     }
 
     /// A bus on which nothing answers for the Secret Service.
