@@ -5,6 +5,7 @@
 //! of a value ever enters an error: it may be a token (I6).
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -164,13 +165,15 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map: Vec<(String, Value)> = Vec::new();
+        // A set, for a hostile document may hold a hundred thousand keys.
+        let mut known = HashSet::new();
         // A key stays in the path until the next one is read: what follows its value is its fault too.
         while let Some(key) = entries.next_key::<String>()? {
             if !map.is_empty() {
                 self.0.keys.borrow_mut().pop();
             }
             self.0.keys.borrow_mut().push(key.clone());
-            if map.iter().any(|(known, _)| *known == key) {
+            if !known.insert(key.clone()) {
                 *self.0.duplicate.borrow_mut() = Some(self.0.keys.borrow().join("."));
                 return Err(A::Error::custom("duplicate key"));
             }

@@ -205,5 +205,5 @@ pub trait Clients {
     /// destination is an error, never sent and never silently left out.
     fn client_for(&self, services: &[Service], destination: &Destination) -> Result<Client, Misconfigured>;
     /// The window of the provider that owns a destination, in seconds, where it sets one.
-    fn min_validity(&self, destination: &Destination) -> Option<i64>;
+    fn min_validity(&self, services: &[Service], destination: &Destination) -> Option<i64>;
 }

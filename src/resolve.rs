@@ -57,6 +57,8 @@ pub enum Refusal {
     Nothing,
     /// Some do, but none of that account or label.
     NoSuchAccount,
+    /// The default is an account without a session there; nobody else is served in its place.
+    DefaultGone(Account),
     /// Several do, and none is the default.
     Ambiguous(Vec<Account>),
 }
@@ -71,8 +73,7 @@ pub fn choose<E>(
 ) -> Result<Result<Choice, Refusal>, E> {
     let mut refusal = Refusal::Nothing;
     for prefix in wanted.service.prefixes() {
-        let granted =
-            one_per_account(&prefix, granted_exactly(&prefix, wanted.profile, candidates).collect());
+        let granted: Vec<_> = granted_exactly(&prefix, wanted.profile, candidates).collect();
         if granted.is_empty() {
             continue;
         }
@@ -80,18 +81,21 @@ pub fn choose<E>(
             Ok(Ok(Choice { name: candidate.name.clone(), by, exact: prefix == *wanted.service }))
         };
         if let Some(account) = wanted.account {
-            match of_account(&granted, account).as_slice() {
+            match one_per_account(&prefix, of_account(&granted, account)).as_slice() {
                 [] => refusal = Refusal::NoSuchAccount,
                 [one] => return choice(one, MatchedBy::Account),
                 several => return Ok(Err(ambiguous(several))),
             }
             continue;
         }
-        let default = default_of(&prefix)?;
-        let pinned =
-            default.and_then(|account| granted.iter().find(|candidate| candidate.name.account == account));
-        return match (pinned, granted.as_slice()) {
-            (Some(pinned), _) => choice(pinned, MatchedBy::Default),
+        let granted = one_per_account(&prefix, granted);
+        return match (default_of(&prefix)?, granted.as_slice()) {
+            (Some(default), granted) => {
+                match granted.iter().find(|candidate| candidate.name.account == default) {
+                    Some(pinned) => choice(pinned, MatchedBy::Default),
+                    None => Ok(Err(Refusal::DefaultGone(default))),
+                }
+            }
             (None, [one]) => choice(one, MatchedBy::Only),
             (None, several) => Ok(Err(ambiguous(several))),
         };
@@ -197,7 +201,8 @@ mod tests {
     #[test]
     fn a_default_that_is_gone_selects_nobody_else() {
         let two = [candidate(API, "a", None, &[API]), candidate(API, "b", None, &[API])];
-        assert!(matches!(chosen(API, None, Some("gone"), &two), Err(Refusal::Ambiguous(_))));
+        assert!(matches!(chosen(API, None, Some("gone"), &two), Err(Refusal::DefaultGone(_))));
+        assert!(matches!(chosen(API, None, Some("gone"), &two[..1]), Err(Refusal::DefaultGone(_))));
     }
 
     #[test]

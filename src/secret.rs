@@ -31,10 +31,15 @@ impl Sealed {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 
+    /// Whether a text quotes the secret, or sixteen characters of it in a row, as it is or form-encoded.
     fn appears_in(&self, text: &str) -> bool {
-        let encoded =
-            Zeroizing::new(url::form_urlencoded::byte_serialize(self.0.as_bytes()).collect::<String>());
-        text.contains(&**self.0) || text.contains(encoded.as_str())
+        const TELLING: usize = 16;
+        let encoded = url::form_urlencoded::byte_serialize(self.0.as_bytes()).collect::<String>();
+        let encoded = Zeroizing::new(encoded);
+        [&**self.0, encoded.as_str()].into_iter().any(|secret| {
+            let part_of = |part: &[u8]| std::str::from_utf8(part).is_ok_and(|part| secret.contains(part));
+            text.contains(secret) || text.as_bytes().windows(TELLING).any(part_of)
+        })
     }
 }
 

@@ -347,3 +347,22 @@ fn the_binary_refuses_as_the_library_does() {
     assert_eq!(sandbox.run_bytes("get", &vec![b'x'; 1 << 20]).code(2), "BAD_REQUEST");
     assert_eq!(sandbox.files().len(), 0);
 }
+
+#[test]
+fn a_document_of_a_hundred_thousand_keys_is_refused_in_no_time() {
+    // Comparing each key with each other would take minutes; a bound of a minute has far more than the room.
+    let keys: Vec<String> = (0..20_000).map(|number| format!("\"k{number}\":1")).collect();
+    let request = format!("{{{}}}", keys.join(","));
+    let machine = Machine::new("2026-01-01T00:00:00Z");
+    for verb in [Verb::Get, Verb::Store, Verb::List] {
+        assert_eq!(machine.call(verb, None, request.as_bytes()).exit, 2);
+    }
+    let keys: Vec<String> = (0..100_000).map(|number| format!("\"k{number}\":1")).collect();
+    let reply = claviger::http::Reply {
+        status: 200,
+        content_type: Some("application/json".to_owned()),
+        retry_after: None,
+        body: format!("{{{}}}", keys.join(",")).into_bytes().into(),
+    };
+    assert!(claviger::oauth::token::read(&reply, claviger::time::Timestamp::EPOCH).is_err());
+}

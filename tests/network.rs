@@ -183,7 +183,7 @@ fn a_certificate_nobody_vouches_for_stops_before_anything_is_sent() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
         std::thread::yield_now();
     }
     let sandbox = sandbox_for(&format!("https://127.0.0.1:{port}/token"));

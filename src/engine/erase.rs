@@ -90,6 +90,7 @@ impl Call<'_> {
         mode: Storage,
     ) -> Result<Erased, Failure> {
         let mut reachable = Vec::new();
+        let mut whole = true;
         for storage in [Storage::Keyring, Storage::Plaintext] {
             let backend = self.backend(storage);
             match backend.reach().and_then(|()| backend.read(&name.access_slot())) {
@@ -98,6 +99,7 @@ impl Call<'_> {
                 }
                 Err(error) if storage == mode => return Err(error.into()),
                 Err(error) => {
+                    whole = false;
                     self.warn(WarningCode::BackendUnreachable, format!("not erased there: {error}"));
                 }
             }
@@ -112,7 +114,8 @@ impl Call<'_> {
                 outcome.revocation = ended.revocation;
             }
         }
-        if outcome.erased {
+        // Also where only an index entry or a default was left of it, and no backend is out of sight.
+        if outcome.erased || (whole && only_if.is_none()) {
             self.forget(name, services)?;
         }
         Ok(outcome)

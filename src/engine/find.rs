@@ -2,7 +2,6 @@
 
 use super::Call;
 use crate::message::{Code, Failure, MatchedBy, WarningCode};
-use crate::provider::Destination;
 use crate::resolve::{self, Candidate, Choice, Refusal, Wanted};
 use crate::session::{Account, Service, SessionName, Storage};
 use crate::store::index::{Entry, Listing};
@@ -64,17 +63,18 @@ impl Call<'_> {
 
     fn choose(&self, wanted: Wanted<'_>, storage: Storage) -> Result<Choice, Failure> {
         let Listing { entries, damaged } = self.world.index.all()?;
-        match (self.choose_from(wanted, &candidates(&entries))?, damaged) {
+        let mut chosen = self.choose_from(wanted, &candidates(&entries))?;
+        if matches!(chosen, Err(Refusal::Ambiguous(_))) {
+            let there = self.really_there(wanted, entries, storage)?;
+            chosen = self.choose_from(wanted, &candidates(&there))?;
+        }
+        match (chosen, damaged) {
             (Ok(choice), None) => Ok(choice),
             // The damaged file may hide another account.
             (Ok(choice), Some(_)) if choice.is_certain() => Ok(choice),
-            (Ok(_) | Err(Refusal::Nothing | Refusal::NoSuchAccount), Some(damaged)) => Err(damaged.into()),
-            (Err(Refusal::Ambiguous(_)), _) => {
-                let there = self.really_there(wanted, entries, storage)?;
-                self.choose_from(wanted, &candidates(&there))?
-                    .map_err(|refusal| self.refused(wanted, refusal))
-            }
-            (Err(Refusal::Nothing | Refusal::NoSuchAccount), None) => {
+            (Err(refusal @ Refusal::Ambiguous(_)), _) => Err(self.refused(wanted, refusal)),
+            (_, Some(damaged)) => Err(damaged.into()),
+            (Err(Refusal::Nothing | Refusal::NoSuchAccount | Refusal::DefaultGone(_)), None) => {
                 self.search(wanted, storage)?.map_err(|refusal| self.refused(wanted, refusal))
             }
         }
@@ -95,9 +95,12 @@ impl Call<'_> {
     ) -> Result<Vec<Entry>, Failure> {
         let mut there = Vec::new();
         for entry in entries {
-            let meant = entry.services.iter().any(|granted| granted.covers(wanted.service));
+            let granted = entry.services.iter().any(|granted| granted.covers(wanted.service));
             let choice = Choice { name: entry.name.clone(), by: MatchedBy::Only, exact: true };
-            if meant && self.checked(&choice, wanted, storage)?.is_some() {
+            if granted
+                && entry.name.profile.as_ref() == wanted.profile
+                && self.checked(&choice, wanted, storage)?.is_some()
+            {
                 there.push(entry);
             }
         }
@@ -142,31 +145,45 @@ impl Call<'_> {
             self.choose_from(wanted, &exact)
         };
         let Listing { mut entries, damaged } = self.world.index.all()?;
-        let chosen = match (choose(&entries)?, damaged) {
-            (Ok(choice), Some(damaged)) if !choice.is_certain() => return Err(damaged.into()),
-            (Err(Refusal::Nothing | Refusal::NoSuchAccount), Some(damaged)) => return Err(damaged.into()),
-            (Err(Refusal::Nothing | Refusal::NoSuchAccount), None) => {
-                for storage in [Storage::Keyring, Storage::Plaintext] {
-                    match self.rebuild(storage) {
-                        Ok(found) => entries.extend(found),
-                        Err(failure) if storage == mode => return Err(failure),
-                        Err(failure) => {
-                            self.warn(
-                                WarningCode::BackendUnreachable,
-                                format!("not erased there: {}", failure.message),
-                            );
-                        }
+        let mut chosen = choose(&entries)?;
+        if matches!(chosen, Err(Refusal::Ambiguous(_))) {
+            entries.retain(|entry| !self.is_ghost(entry));
+            chosen = choose(&entries)?;
+        }
+        if matches!(chosen, Err(Refusal::Nothing | Refusal::NoSuchAccount | Refusal::DefaultGone(_)))
+            && damaged.is_none()
+        {
+            for storage in [Storage::Keyring, Storage::Plaintext] {
+                match self.rebuild(storage) {
+                    Ok(found) => entries.extend(found),
+                    Err(failure) if storage == mode => return Err(failure),
+                    Err(failure) => {
+                        self.warn(
+                            WarningCode::BackendUnreachable,
+                            format!("not erased there: {}", failure.message),
+                        );
                     }
                 }
-                choose(&entries)?
             }
-            (chosen, _) => chosen,
-        };
-        match chosen {
-            Ok(choice) => Ok(Some(choice.name)),
-            Err(Refusal::Nothing | Refusal::NoSuchAccount) => Ok(None),
-            Err(refusal @ Refusal::Ambiguous(_)) => Err(self.refused(wanted, refusal)),
+            chosen = choose(&entries)?;
         }
+        match (chosen, damaged) {
+            (Ok(choice), None) => Ok(Some(choice.name)),
+            (Ok(choice), Some(_)) if choice.is_certain() => Ok(Some(choice.name)),
+            (Err(refusal @ Refusal::Ambiguous(_)), _) => Err(self.refused(wanted, refusal)),
+            (_, Some(damaged)) => Err(damaged.into()),
+            // What is left of it, an index entry or a pinned default, ends too.
+            (Err(Refusal::DefaultGone(account)), None) => {
+                let profile = wanted.profile.cloned();
+                Ok(Some(SessionName { service: wanted.service.clone(), account, profile }))
+            }
+            (Err(Refusal::Nothing | Refusal::NoSuchAccount), None) => Ok(None),
+        }
+    }
+
+    /// An entry whose slot is gone from where it should be. What cannot be read is no ghost.
+    fn is_ghost(&self, entry: &Entry) -> bool {
+        matches!(store::load(self.backend(entry.storage), &entry.name), Ok(None))
     }
 
     /// Searches the backend itself, and writes what it finds into the index.
@@ -186,17 +203,8 @@ impl Call<'_> {
     /// I11, and what the configuration takes away from it: a session that belongs to a configured provider
     /// serves only what that provider still lists. Configuration never adds anything.
     fn may_serve(&self, record: &Record, service: &Service) -> bool {
-        let provider = record.token_endpoint.clone().zip(record.client_id.clone()).and_then(
-            |(token_endpoint, client_id)| {
-                let issuer = record.issuer.clone();
-                self.world.settings.providers.owning(&Destination {
-                    issuer,
-                    token_endpoint,
-                    revocation_endpoint: None,
-                    client_id,
-                })
-            },
-        );
+        let provider =
+            record.destination().and_then(|to| self.world.settings.providers.owning(&record.services, &to));
         let listed = |granted: &Service| match provider {
             Some(provider) if !provider.services.is_empty() => {
                 provider.services.iter().any(|listed| listed.covers(granted))
@@ -209,23 +217,22 @@ impl Call<'_> {
     /// What the index knows of is not here, or not for this service. That the other backend has it is worth
     /// saying, never worth falling back to.
     fn missing(&self, name: &SessionName, wanted: Wanted<'_>, storage: Storage) -> Failure {
-        let entry = self.world.index.entry(name).ok().flatten();
+        let code = if wanted.account.is_some() { Code::AccountNotFound } else { Code::NotFound };
         let session = format!("the session of {} for {}", name.account, name.service);
-        match entry {
+        match self.world.index.entry(name).ok().flatten() {
             Some(entry) if entry.storage != storage => Failure::new(
-                Code::NotFound,
+                code,
                 format!("{session} is not in the {storage} but in the {}", entry.storage),
                 format!("say --storage {} for this call, or store it anew", entry.storage),
             ),
-            Some(entry) if !entry.services.iter().any(|granted| granted.covers(wanted.service)) => {
-                self.not_found(wanted.service)
+            Some(entry) if entry.services.iter().any(|granted| granted.covers(wanted.service)) => {
+                Failure::new(
+                    code,
+                    format!("{session} is gone, or was not granted for {}, or no longer is", wanted.service),
+                    "see `services` of its provider in config.toml, store it anew, or erase it",
+                )
             }
-            Some(_) => Failure::new(
-                Code::NotFound,
-                format!("{session} is gone, or was not granted for {}, or no longer is", wanted.service),
-                "see `services` of its provider in config.toml, or store it anew",
-            ),
-            None => self.not_found(wanted.service),
+            Some(_) | None => Failure { code, ..self.not_found(wanted.service) },
         }
     }
 
@@ -237,6 +244,11 @@ impl Call<'_> {
                 Code::AccountNotFound,
                 format!("there is no session of that account for {}", wanted.service),
                 "`claviger list` shows the accounts there are",
+            ),
+            Refusal::DefaultGone(account) => Failure::new(
+                Code::NotFound,
+                format!("the default account {account} has no session for {}", wanted.service),
+                "name another account, store one with makeDefault, or erase the default's session",
             ),
             Refusal::Ambiguous(accounts) => {
                 let names: Vec<String> = accounts.iter().map(Account::to_string).collect();

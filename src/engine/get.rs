@@ -24,7 +24,9 @@ impl Call<'_> {
         let ask = Ask { min_validity: request.min_validity, force: request.force_refresh };
         let window = configured_window(&self.world.settings.providers, session.record());
         match policy::judge(&session, ask, window, self.world.clock.now()) {
-            Verdict::Serve | Verdict::ServeShort => {
+            Verdict::Serve => self.hand_out(session, Freshness::Cached, matched_by, ask),
+            Verdict::ServeShort => {
+                self.warn(WarningCode::ValidityShort, SHORT.to_owned());
                 self.hand_out(session, Freshness::Cached, matched_by, ask)
             }
             Verdict::Refresh => self.renewed(session, matched_by, ask),

@@ -53,7 +53,10 @@ impl Call<'_> {
         if let (Some(other), Some(guard)) = (other, second) {
             self.leave(other, &guard, &name);
         }
-        self.default_account(&stored, &name, make_default)?;
+        // The session is kept already; that it is nobody's default is worth a warning, not a failure.
+        if let Err(error) = self.default_account(&stored, &name, make_default) {
+            self.warn(WarningCode::PinFailed, format!("not made the default: {error}"));
+        }
         self.pin(mode);
         Ok(Outcome::Stored(Stored {
             name,
@@ -128,7 +131,12 @@ impl Call<'_> {
                 | store::Error::Timeout { .. }
                 | store::Error::Denied { .. }),
             ) => {
-                let known = self.world.index.entry(name)?.is_some_and(|entry| entry.storage == other);
+                let known = self
+                    .world
+                    .index
+                    .entry(name)
+                    .unwrap_or_default()
+                    .is_some_and(|entry| entry.storage == other);
                 if known {
                     self.warn(
                         WarningCode::BackendUnreachable,
@@ -270,7 +278,7 @@ impl Call<'_> {
         record: &Record,
         name: &SessionName,
         make_default: Option<bool>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), store::Error> {
         if make_default == Some(false) {
             return Ok(());
         }

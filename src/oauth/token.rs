@@ -108,13 +108,13 @@ fn refusal(status: u16, error: &str, fields: &mut Fields, retry_after: Option<i6
         Some(Value::Text(text)) if text.len() <= SERVER_TEXT_BYTES => Some(text),
         _ => None,
     };
-    let error: String = error.chars().take(64).collect();
-    match (error.as_str(), status) {
+    match (error, status) {
         ("invalid_grant", 400 | 401) => Refused::InvalidGrant { description },
         ("temporarily_unavailable" | "server_error" | "slow_down", _) => {
             Refused::Transient { why: format!("the server answered `{error}`"), retry_after }
         }
-        _ => Refused::Rejected { error, description },
+        _ if error.len() > SERVER_TEXT_BYTES => Refused::Rejected { error: String::new(), description },
+        _ => Refused::Rejected { error: error.to_owned(), description },
     }
 }
 

@@ -20,7 +20,7 @@ use crate::harden::Uninterrupted;
 use crate::http::{self, Http};
 use crate::lock::{self, Guard};
 use crate::oauth::token::{self, Refused};
-use crate::provider::{Client, Clients, Destination, Misconfigured};
+use crate::provider::{Client, Clients, Misconfigured};
 use crate::session::SessionName;
 use crate::store::index::Index;
 use crate::store::record::{Bundle, Record, RefreshEntry};
@@ -239,12 +239,7 @@ fn adopted(
 /// The provider's own window for a session, where the configuration sets one.
 #[must_use]
 pub fn configured_window(clients: &dyn Clients, record: &Record) -> Option<i64> {
-    clients.min_validity(&Destination {
-        issuer: record.issuer.clone(),
-        token_endpoint: record.token_endpoint.clone()?,
-        revocation_endpoint: None,
-        client_id: record.client_id.clone()?,
-    })
+    clients.min_validity(&record.services, &record.destination()?)
 }
 
 fn window(tools: &Tools<'_>, record: &Record) -> Option<i64> {

@@ -45,10 +45,13 @@ impl Configured {
         self.providers.iter().find(|provider| provider.services.contains(service))
     }
 
-    /// The provider a session belongs to.
+    /// The provider a session belongs to: of several with the same client at the same endpoint, the one that
+    /// lists a service of the session.
     #[must_use]
-    pub fn owning(&self, destination: &Destination) -> Option<&Provider> {
-        self.providers.iter().find(|provider| provider.owns(destination))
+    pub fn owning(&self, services: &[Service], destination: &Destination) -> Option<&Provider> {
+        let owners = || self.providers.iter().filter(|provider| provider.owns(destination));
+        let lists = |provider: &&Provider| provider.services.iter().any(|listed| services.contains(listed));
+        owners().find(lists).or_else(|| owners().next())
     }
 
     fn secret(&self, provider: &Provider) -> Result<Option<ClientSecret>, Misconfigured> {
@@ -97,7 +100,7 @@ fn read_secret(path: &Path) -> Result<ClientSecret, String> {
 
 impl Clients for Configured {
     fn client_for(&self, services: &[Service], destination: &Destination) -> Result<Client, Misconfigured> {
-        if let Some(provider) = self.owning(destination) {
+        if let Some(provider) = self.owning(services, destination) {
             if provider.client_auth == ClientAuth::PrivateKeyJwt {
                 return Err(Misconfigured {
                     message: format!(
@@ -130,7 +133,7 @@ impl Clients for Configured {
         }
     }
 
-    fn min_validity(&self, destination: &Destination) -> Option<i64> {
-        self.owning(destination).and_then(|provider| provider.min_validity)
+    fn min_validity(&self, services: &[Service], destination: &Destination) -> Option<i64> {
+        self.owning(services, destination).and_then(|provider| provider.min_validity)
     }
 }

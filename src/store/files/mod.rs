@@ -57,6 +57,15 @@ fn read_limited(file: &std::fs::File, path: &Path, limit: usize) -> Result<Zeroi
 /// How temporary files begin; a scan skips them.
 const TEMPORARY: &str = ".new-";
 
+/// Ask version control and backups to pass the state folder by.
+const MARKERS: [(&str, &str); 2] = [
+    (".gitignore", "*\n"),
+    (
+        "CACHEDIR.TAG",
+        "Signature: 8a477f597d28d172789f06886806bc55\n# Sessions of claviger; not worth a backup.\n",
+    ),
+];
+
 /// Who may be writing a file at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writers {

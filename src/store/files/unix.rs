@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use super::{Content, TEMPORARY, Writers, not_ours, read_limited, unreadable, unwritable};
+use super::{Content, MARKERS, TEMPORARY, Writers, not_ours, read_limited, unreadable, unwritable};
 use crate::store::Error;
 
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -147,14 +147,6 @@ fn mark(root: &Path) -> Result<(), Error> {
     }
     Ok(())
 }
-
-const MARKERS: [(&str, &str); 2] = [
-    (".gitignore", "*\n"),
-    (
-        "CACHEDIR.TAG",
-        "Signature: 8a477f597d28d172789f06886806bc55\n# Sessions of claviger; not worth a backup.\n",
-    ),
-];
 
 fn write_new(folder: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

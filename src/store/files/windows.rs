@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::{Content, TEMPORARY, Writers, not_ours, read_limited, unreadable, unwritable};
+use super::{Content, MARKERS, TEMPORARY, Writers, not_ours, read_limited, unreadable, unwritable};
 use crate::store::Error;
 
 /// A folder of ours below the state folder.
@@ -94,7 +94,17 @@ impl Folder {
         if !profile.zip(existing).is_some_and(|(profile, existing)| existing.starts_with(profile)) {
             return Err(not_ours(&self.root, "is outside the user's profile"));
         }
-        std::fs::create_dir_all(&self.path).map_err(|source| unwritable(&self.path, &source))
+        std::fs::create_dir_all(&self.path).map_err(|source| unwritable(&self.path, &source))?;
+        for (name, text) in MARKERS {
+            let path = self.root.join(name);
+            match write_new(&path, text.as_bytes()) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(unwritable(&path, &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

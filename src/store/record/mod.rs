@@ -96,6 +96,18 @@ impl Record {
         self.services.iter().any(|granted| granted.covers(service))
     }
 
+    /// Where its refresh token goes, as far as the record knows: to find the provider it belongs to, never
+    /// to send anything there.
+    #[must_use]
+    pub fn destination(&self) -> Option<Destination> {
+        Some(Destination {
+            issuer: self.issuer.clone(),
+            token_endpoint: self.token_endpoint.clone()?,
+            revocation_endpoint: None,
+            client_id: self.client_id.clone()?,
+        })
+    }
+
     /// A session that is what it is: no refresh token, no expiry; an API key or personal access token.
     #[must_use]
     pub fn is_static(&self) -> bool {
