@@ -376,3 +376,55 @@ fn a_store_that_fails_half_way_puts_back_what_was_there() {
         assert_eq!(call(&fresh, Verb::List, &json!({})).1["sessions"], json!([]));
     }
 }
+
+#[test]
+fn what_is_left_of_a_session_in_the_index_ends_with_an_erase() {
+    let machine = two_sessions();
+    machine.keyring.slots.borrow_mut().remove(&slot("alice"));
+    assert_eq!(call(&machine, Verb::Get, &get()).1["error"]["code"], "NOT_FOUND");
+    // By name, or as the default it still is.
+    for request in [json!({ "service": SERVICE, "account": "alice" }), get()] {
+        let machine = two_sessions();
+        machine.keyring.slots.borrow_mut().remove(&slot("alice"));
+        assert_eq!(call(&machine, Verb::Erase, &request).1["erased"], false);
+        assert_eq!(call(&machine, Verb::Get, &get()).1["account"], "bob", "{request}");
+        assert_eq!(call(&machine, Verb::List, &json!({})).1["sessions"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_session_the_index_lost_is_found_behind_two_that_are_gone() {
+    let machine = Machine::new(NOW);
+    for account in ["alice", "bob", "carol"] {
+        store(&machine, account, false);
+    }
+    for gone in ["alice", "bob"] {
+        machine.keyring.slots.borrow_mut().remove(&slot(gone));
+    }
+    std::fs::remove_file(machine.home().join("index").join(format!("{}.json", digest(&slot("carol")))))
+        .unwrap();
+    assert_eq!(call(&machine, Verb::Get, &get()).1["account"], "carol");
+}
+
+#[test]
+fn another_profiles_damage_is_its_own() {
+    let machine = two_sessions();
+    std::fs::remove_dir_all(machine.home().join("defaults")).unwrap();
+    let ci = json!({ "service": SERVICE, "account": "alice", "profile": "ci", "accessToken": "AT-ci" });
+    assert_eq!(call(&machine, Verb::Store, &ci).0, 0);
+    machine.keyring.slots.borrow_mut().insert(format!("{}#ci", slot("alice")), b"{".to_vec());
+    assert_eq!(call(&machine, Verb::Get, &get()).1["error"]["code"], "NO_ACCOUNT_SELECTED");
+}
+
+#[test]
+fn a_damaged_default_does_not_undo_a_store() {
+    let machine = two_sessions();
+    for (path, _) in support::files_below(&machine.home().join("defaults")) {
+        std::fs::write(path, b"{").unwrap();
+    }
+    let again = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT9" });
+    let (exit, reply) = call(&machine, Verb::Store, &again);
+    assert_eq!((exit, &reply["warnings"][0]["code"]), (0, &json!("PIN_FAILED")), "{reply}");
+    store(&machine, "alice", true);
+    assert_eq!(call(&machine, Verb::Get, &get()).1["account"], "alice");
+}
