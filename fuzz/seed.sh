@@ -55,6 +55,10 @@ for file in protocol/transcripts/**/*.txt; do
 done
 
 for file in protocol/slots/*.json; do seed slot_value <"$file"; done
+# Every key at once, as no session has them: a mutation that takes one away is easier than one that adds it.
+sed 's/}$/,"profile":"ci","pending":"2026-01-01T00:59:00Z","erased":true,"movedTo":" Keyring "}/' \
+  protocol/slots/access-tombstoned.json | seed slot_value
+request store '{"version":1,"service":"https://API.acme.example:443/org/","account":"alice","profile":"ci","accessToken":"AT-example","refreshToken":"RT-example","refreshTokenExpiresAt":"2026-04-01T00:00:00Z","username":"oauth2","label":"work","expiresIn":3600,"tokenType":"Bearer","scopes":["api","offline_access"],"services":["https://git.acme.example"],"makeDefault":true,"replace":true,"issuer":"https://id.acme.example","tokenEndpoint":"https://id.acme.example/token?a=b","revocationEndpoint":"https://id.acme.example/revoke","clientId":"claviger","clientSecret":"CS-example"}'
 
 seed config <protocol/config-example.toml
 # Each table alone too: a change to one is then not refused for another.

@@ -9,6 +9,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::json;
 use support::server::Server;
 use support::{Answer, SERVICE, Sandbox, binary, expired, finish, get};
@@ -26,21 +28,20 @@ fn begin_refresh(sandbox: &Sandbox, server: &Server) -> Child {
     child
 }
 
-fn signal(child: &Child, name: &str) {
-    assert!(
-        Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success()
-    );
+fn signal(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, signal).unwrap();
 }
 
 #[test]
 fn an_interrupt_between_request_and_save_does_not_cost_the_session() {
-    for name in ["INT", "TERM", "HUP", "QUIT", "TSTP"] {
+    for name in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP] {
         let server = Server::start("RT1-first");
         let sandbox = Sandbox::plaintext();
         let child = begin_refresh(&sandbox, &server);
         signal(&child, name);
-        if name == "TSTP" {
-            signal(&child, "CONT");
+        if name == Signal::SIGTSTP {
+            signal(&child, Signal::SIGCONT);
         }
         let _ = child.wait_with_output().unwrap();
         server.behave(|behaviour| behaviour.latency = Duration::ZERO);
@@ -76,13 +77,13 @@ fn a_stopped_owner_still_holds_and_nobody_asks_in_its_place() {
     let sandbox = Sandbox::plaintext();
     sandbox.configure("[timeouts]\nrequest = 1\nconnect = 1\nlock = 2\n");
     let child = begin_refresh(&sandbox, &server);
-    signal(&child, "STOP");
+    signal(&child, Signal::SIGSTOP);
     let answers = support::storm(5, get().to_string().as_bytes(), || sandbox.command("get"));
     for answer in &answers {
         assert_eq!(answer.code(4), "LOCK_TIMEOUT");
     }
     assert_eq!(server.token_requests(), 1);
-    signal(&child, "CONT");
+    signal(&child, Signal::SIGCONT);
     let first = Answer::of(child.wait_with_output().unwrap());
     assert_eq!(server.token_requests(), 1, "{}", first.stdout);
 }
