@@ -9,17 +9,18 @@ fuzz_target!(|text: &str| {
     if let Ok(endpoint) = Endpoint::parse(text) {
         assert_eq!(Endpoint::parse(endpoint.as_str()).as_ref(), Ok(&endpoint));
         let url = endpoint.url();
-        let ours =
-            (plain(url.host_str().expect("it has a host")), url.port_or_known_default().expect("a port"));
-        assert_eq!(second_reading(endpoint.as_str()).as_ref(), Some(&ours));
-        // As given it may be beyond the other parser, but never another host to it.
-        assert!(second_reading(text).is_none_or(|theirs| theirs == ours), "{text:?}");
+        let ours = url.host_str().map(plain).zip(url.port_or_known_default());
+        assert!(ours.is_some() && second_reading(endpoint.as_str()) == ours, "{text:?}");
+        // As given it may be beyond the other parser, but no other host.
+        assert!(second_reading(text).is_none_or(|theirs| Some(theirs) == ours), "{text:?}");
     }
     if let Ok(service) = Service::parse(text) {
         let home = second_reading(service.as_str()).expect("it is a URL to the other parser too");
         for prefix in service.prefixes() {
             assert_eq!(Service::parse(prefix.as_str()).as_ref(), Ok(&prefix));
             assert!(prefix.covers(&service) && (prefix == service || !service.covers(&prefix)));
+            let neighbour = Service::parse(&format!("{prefix}0"));
+            assert!(!neighbour.is_ok_and(|neighbour| prefix.covers(&neighbour)), "{prefix}");
             assert_eq!(second_reading(prefix.as_str()).as_ref(), Some(&home));
         }
     }

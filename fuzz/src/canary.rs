@@ -69,8 +69,16 @@ impl VisitMut for Planter {
     }
 }
 
-/// Where a quotation would begin, but behind a scheme: a URL stays one.
+/// The planted document with one byte less, shortly before the canary: a parser stumbles right beside it.
+pub fn broken(planted: &str, nth: usize) -> Vec<u8> {
+    let at = planted.find(CANARY).unwrap_or_default().saturating_sub(1 + nth % 16);
+    [&planted.as_bytes()[..at], &planted.as_bytes()[at + 1..]].concat()
+}
+
+/// Where a quotation would begin, but behind a scheme: a URL stays one. On one line: at the start of a line a
+/// broken document might have the canary for a key, and keys may be quoted.
 fn plant(text: &mut String) {
+    text.retain(|c| c != '\n');
     let at = text.find("://").map_or(0, |at| at + 3);
     text.insert_str(at, CANARY);
 }
