@@ -8,6 +8,7 @@ use crate::message::{Code, Failure};
 use crate::oauth::token::Refused;
 use crate::provider::Misconfigured;
 use crate::refresh;
+use crate::refresh::backoff::Pause;
 use crate::session::{SessionName, Storage};
 use crate::store;
 use crate::text::Escaped;
@@ -127,14 +128,14 @@ pub fn of_refresh(error: refresh::Error, name: &SessionName, login_command: Opti
         refresh::Error::Refused(refused) => of_refusal(refused, &session),
         refresh::Error::Http(error) => of_http(&error, &session),
         refresh::Error::Misconfigured(fault) => of_configuration(fault),
-        refresh::Error::BackingOff { seconds } => Failure {
+        refresh::Error::BackingOff(Pause { seconds, why }) => Failure {
             retry_after: Some(seconds),
             ..Failure::new(
                 Code::AuthRefreshTransient,
+                format!("{session} could not be refreshed a moment ago: {}", Escaped(&why)),
                 format!(
-                    "{session} could not be refreshed a moment ago, and the server is given {seconds} s yet"
+                    "the server is left alone for {seconds} s more; then it is asked again, or now with forceRefresh"
                 ),
-                "try again then, or force a refresh; the session is kept",
             )
         },
         refresh::Error::LockTimeout => lock_timeout(name),

@@ -311,6 +311,15 @@ impl Fields {
         texts.collect::<Result<_, _>>().map(Some)
     }
 
+    /// Refuses a key that is none of these, before a required one is missed: most often it is that one,
+    /// misspelt.
+    pub fn only(&self, known: &[&str]) -> Result<(), Error> {
+        match self.map.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+            None => Ok(()),
+            Some((key, _)) => Err(self.error(key, Problem::Unknown)),
+        }
+    }
+
     /// Refuses whatever key has not been taken.
     pub fn done(&self) -> Result<(), Error> {
         match self.map.first() {

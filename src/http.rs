@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use zeroize::Zeroizing;
 
 use crate::address::{Endpoint, is_loopback};
@@ -159,7 +161,26 @@ impl Network {
             .accept("application/json")
             .accept_encoding("identity")
             .build();
-        Ok(config.into())
+        Ok(ureq::Agent::with_parts(config, DefaultConnector::new(), Names(DefaultResolver::default())))
+    }
+}
+
+/// The system's resolver, whose failures say what they are: on their own they arrive as some I/O error, and
+/// would be taken for an exchange that broke off.
+#[derive(Debug)]
+struct Names(DefaultResolver);
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &ureq::http::Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        self.0.resolve(uri, config, timeout).map_err(|error| match error {
+            ureq::Error::Io(_) => ureq::Error::HostNotFound,
+            other => other,
+        })
     }
 }
 

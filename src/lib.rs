@@ -132,8 +132,13 @@ pub fn deliver(rendered: &Rendered) -> u8 {
 
 /// Reads the request of a verb; one that may be empty never waits on a terminal.
 pub fn input(verb: Verb) -> std::io::Result<Input> {
-    if verb.input_is_optional() && terminal::stdin_is_terminal() {
-        return Ok(Input::Whole(Vec::new().into()));
+    if terminal::stdin_is_terminal() {
+        if verb.input_is_optional() {
+            return Ok(Input::Whole(Vec::new().into()));
+        }
+        let line = b"claviger: reading one JSON object from the terminal; end it with Ctrl-D\n";
+        // Without it a person waits unasked; that is no reason to fail.
+        let _ = terminal::stderr().and_then(|stderr| terminal::write_whole(stderr, line));
     }
     terminal::read_bounded(terminal::stdin()?, limits::REQUEST_BYTES)
 }

@@ -254,7 +254,7 @@ pub struct Capabilities {
 
 /// Everything that can go wrong, closed: a new code does not compile until each dialect has answered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the contract's own codes; protocol/README.md says what each means")]
+#[expect(missing_docs, reason = "the protocol's own codes; protocol/README.md says what each means")]
 pub enum Code {
     NotFound,
     AccountNotFound,
@@ -314,7 +314,7 @@ pub struct Warning {
 
 /// The kinds of warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the contract's own codes; protocol/README.md says what each means")]
+#[expect(missing_docs, reason = "the protocol's own codes; protocol/README.md says what each means")]
 pub enum WarningCode {
     Stale,
     ValidityShort,

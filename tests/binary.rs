@@ -170,7 +170,7 @@ fn no_secret_is_in_the_arguments_or_the_core() {
         assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
         let arguments = std::fs::read(format!("{proc}/cmdline")).unwrap();
         assert!(!String::from_utf8_lossy(&arguments).contains("RT1"));
-        // A process that is not dumpable has its files in /proc owned by root, whoever runs it.
+        // A process that is not dumpable has its files in /proc owned by root, whoever runs it; root cannot tell.
         assert_eq!(std::fs::metadata(format!("{proc}/environ")).unwrap().uid(), 0);
     }
     child.kill().unwrap();

@@ -166,3 +166,45 @@ fn a_configuration_others_can_write_is_refused_and_a_linked_one_is_read() {
     symlink(&elsewhere, &config).unwrap();
     sandbox.run("get", &get()).ok();
 }
+
+#[test]
+fn a_slot_is_on_the_disk_before_its_name_is_and_its_name_before_we_say_so() {
+    let (sandbox, _) = stored();
+    let store = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT2" });
+    let Some((answer, calls)) = sandbox.traced("store", &store, &[]) else { return };
+    answer.ok();
+    let slot_renamed = |call: &&String| call.starts_with("renameat") && !call.contains(".json");
+    let renames: Vec<usize> =
+        calls.iter().enumerate().filter(|(_, call)| slot_renamed(call)).map(|(at, _)| at).collect();
+    assert!(!renames.is_empty(), "a slot is replaced by renaming: {calls:#?}");
+    for rename in renames {
+        let nearby = |range: &[String]| range.iter().any(|call| call.starts_with("fsync("));
+        assert!(
+            nearby(&calls[rename - 3..rename]),
+            "the content is synced before: {:#?}",
+            &calls[rename - 6..rename + 3]
+        );
+        assert!(
+            nearby(&calls[rename + 1..rename + 3]),
+            "the folder is synced after: {:#?}",
+            &calls[rename - 3..rename + 3]
+        );
+    }
+}
+
+#[test]
+fn a_file_system_that_does_not_exclude_a_second_owner_is_found_out() {
+    let (sandbox, _) = stored();
+    let store = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT2" });
+    // The second attempt on the same file, by ourselves, is made to succeed, as on a file system that only pretends.
+    let Some((answer, _)) = sandbox.traced("store", &store, &["-e", "inject=flock:retval=0:when=2"]) else {
+        return;
+    };
+    assert_eq!(answer.code(5), "LOCK_UNSUPPORTED");
+    let Some((answer, _)) = sandbox.traced("store", &store, &["-e", "inject=flock:error=ENOLCK:when=1"])
+    else {
+        return;
+    };
+    assert_eq!(answer.code(5), "LOCK_UNSUPPORTED");
+    assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], "AT1");
+}

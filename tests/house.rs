@@ -133,7 +133,6 @@ fn secrets_are_revealed_in_these_places_and_no_other() {
     }
     places.sort();
     let expected = [
-        "engine/store.rs",       // a caller's client secret into the slot it is stored in
         "oauth/mod.rs",          // a client secret into the body of a request
         "oauth/mod.rs",          // a client secret into its Authorization header
         "oauth/revocation.rs",   // a refresh token into the request that ends it

@@ -2,40 +2,17 @@
 
 mod support;
 
-use std::process::{Command, Stdio};
-
 use claviger::dialect::Verb;
 use serde_json::json;
 use support::bus::Bus;
 use support::world::Machine;
-use support::{SERVICE, Sandbox, finish, get, has_program, skipped};
+use support::{SERVICE, Sandbox, get};
 
-/// The system calls of one run, one a line, without those before `main`.
+/// The system calls of one cached `get`, one a line.
 fn traced(sandbox: &Sandbox, request: &serde_json::Value) -> Option<Vec<String>> {
-    if !has_program("strace") {
-        skipped("strace", "strace is not installed");
-        return None;
-    }
-    let trace = sandbox.home().join("trace");
-    let plain = sandbox.command("get");
-    let mut command = Command::new("strace");
-    command
-        .args(["-f", "-qq", "-s", "4096", "-o"])
-        .arg(&trace)
-        .arg(plain.get_program())
-        .args(plain.get_args())
-        .env_clear();
-    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    assert_eq!(finish(command, request.to_string().as_bytes()).ok()["outcome"], "cached");
-    let text = std::fs::read_to_string(&trace).unwrap();
-    std::fs::remove_file(&trace).unwrap();
-    // `-f` puts the thread's number before each call.
-    Some(
-        text.lines()
-            .filter_map(|line| line.split_once(' ').map(|(_, call)| call.trim().to_owned()))
-            .collect(),
-    )
+    let (answer, calls) = sandbox.traced("get", request, &[])?;
+    assert_eq!(answer.ok()["outcome"], "cached");
+    Some(calls)
 }
 
 fn count(calls: &[String], names: &[&str]) -> usize {

@@ -1,4 +1,4 @@
-//! Against a real Secret Service: the slots are exactly the contract's, and erased is erased.
+//! Against a real Secret Service: the slots are exactly the specification's, and erased is erased.
 
 #![allow(clippy::disallowed_methods, reason = "a bound on how long another process may take")]
 

@@ -6,6 +6,7 @@ use crate::lock::Guard;
 use crate::message::{Erase, Erased, Failure, Outcome, Revocation, WarningCode};
 use crate::oauth::revocation;
 use crate::provider::Clients as _;
+use crate::refresh::backoff::Backoff;
 use crate::resolve::Wanted;
 use crate::secret::AccessToken;
 use crate::session::{Account, Service, SessionName, Storage};
@@ -87,7 +88,7 @@ impl Call<'_> {
         &self,
         name: &SessionName,
         only_if: Option<&AccessToken>,
-        mode: Storage,
+        in_use: Storage,
     ) -> Result<Erased, Failure> {
         let mut reachable = Vec::new();
         let mut whole = true;
@@ -97,10 +98,10 @@ impl Call<'_> {
                 Ok(_) | Err(store::Error::Damaged { .. }) => {
                     reachable.push((storage, self.lock(name, storage)?));
                 }
-                Err(error) if storage == mode => return Err(error.into()),
+                Err(error) if storage == in_use => return Err(error.into()),
                 Err(error) => {
                     whole = false;
-                    self.warn(WarningCode::BackendUnreachable, format!("not erased there: {error}"));
+                    self.warn(WarningCode::BackendUnreachable, format!("not looked into: {error}"));
                 }
             }
         }
@@ -116,6 +117,11 @@ impl Call<'_> {
         }
         // Also where only an index entry or a default was left of it, and no backend is out of sight.
         if outcome.erased || (whole && only_if.is_none()) {
+            for (storage, _) in &reachable {
+                if let Ok(backoff) = Backoff::beside(self.world.locks, &name.access_slot(), *storage) {
+                    backoff.clear();
+                }
+            }
             self.forget(name, services)?;
         }
         Ok(outcome)

@@ -28,7 +28,7 @@ impl Call<'_> {
             // Nobody else is served in the place of a default that is gone.
             return Err(self.missing(&choice.name, wanted, storage));
         }
-        let choice = match self.search(wanted, storage)? {
+        let choice = match self.choose_from_backend(wanted, storage)? {
             Ok(choice) => choice,
             Err(Refusal::Nothing | Refusal::NoSuchAccount) => {
                 return Err(self.missing(&choice.name, wanted, storage));
@@ -75,14 +75,18 @@ impl Call<'_> {
             (Err(refusal @ Refusal::Ambiguous(_)), _) => Err(self.refused(wanted, refusal)),
             (_, Some(damaged)) => Err(damaged.into()),
             (Err(Refusal::Nothing | Refusal::NoSuchAccount | Refusal::DefaultGone(_)), None) => {
-                self.search(wanted, storage)?.map_err(|refusal| self.refused(wanted, refusal))
+                self.choose_from_backend(wanted, storage)?.map_err(|refusal| self.refused(wanted, refusal))
             }
         }
     }
 
     /// Asks the backend itself, where the index knows no session or knows wrong.
-    fn search(&self, wanted: Wanted<'_>, storage: Storage) -> Result<Result<Choice, Refusal>, Failure> {
-        let entries = self.rebuild(storage)?;
+    fn choose_from_backend(
+        &self,
+        wanted: Wanted<'_>,
+        storage: Storage,
+    ) -> Result<Result<Choice, Refusal>, Failure> {
+        let entries = self.search_backend(storage)?;
         self.choose_from(wanted, &candidates(&entries))
     }
 
@@ -129,7 +133,7 @@ impl Call<'_> {
         match (known.is_empty(), damaged) {
             (false, _) => Ok(known),
             (true, Some(damaged)) => Err(damaged.into()),
-            (true, None) => Ok(names(&self.rebuild(storage)?)),
+            (true, None) => Ok(names(&self.search_backend(storage)?)),
         }
     }
 
@@ -137,7 +141,7 @@ impl Call<'_> {
     pub(super) fn choose_to_end(
         &self,
         wanted: Wanted<'_>,
-        mode: Storage,
+        in_use: Storage,
     ) -> Result<Option<SessionName>, Failure> {
         let choose = |entries: &[Entry]| {
             let mut exact = candidates(entries);
@@ -154,13 +158,13 @@ impl Call<'_> {
             && damaged.is_none()
         {
             for storage in [Storage::Keyring, Storage::Plaintext] {
-                match self.rebuild(storage) {
+                match self.search_backend(storage) {
                     Ok(found) => entries.extend(found),
-                    Err(failure) if storage == mode => return Err(failure),
+                    Err(failure) if storage == in_use => return Err(failure),
                     Err(failure) => {
                         self.warn(
                             WarningCode::BackendUnreachable,
-                            format!("not erased there: {}", failure.message),
+                            format!("not looked into: {}", failure.message),
                         );
                     }
                 }
@@ -187,7 +191,7 @@ impl Call<'_> {
     }
 
     /// Searches the backend itself, and writes what it finds into the index.
-    pub(super) fn rebuild(&self, storage: Storage) -> Result<Vec<Entry>, Failure> {
+    pub(super) fn search_backend(&self, storage: Storage) -> Result<Vec<Entry>, Failure> {
         let values = self.backend(storage).access_values()?;
         // A damaged value is an error for whoever asks for that session, not for everyone else.
         let bundles = values.iter().filter_map(|value| Bundle::decode(value, None).ok());

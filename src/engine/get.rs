@@ -10,7 +10,9 @@ use crate::resolve::Wanted;
 use crate::store::Persisted;
 use crate::store::record::Bundle;
 
-const SHORT: &str = "the token ends sooner than wanted, and the server would only give another like it";
+const SHORT: &str = "the token ends sooner than wanted";
+const FRESH: &str =
+    "the token ends sooner than wanted, and is so new that the server would only give another like it";
 
 impl Call<'_> {
     pub(super) fn get(&self, request: &Get) -> Result<Outcome, Failure> {
@@ -26,7 +28,7 @@ impl Call<'_> {
         match policy::judge(&session, ask, window, self.world.clock.now()) {
             Verdict::Serve => self.hand_out(session, Freshness::Cached, matched_by, ask),
             Verdict::ServeShort => {
-                self.warn(WarningCode::ValidityShort, SHORT.to_owned());
+                self.warn(WarningCode::ValidityShort, FRESH.to_owned());
                 self.hand_out(session, Freshness::Cached, matched_by, ask)
             }
             Verdict::Refresh => self.renewed(session, matched_by, ask),
@@ -86,7 +88,10 @@ impl Call<'_> {
     ) -> Result<Outcome, Failure> {
         let storage = session.storage();
         let left = policy::seconds_left(session.record(), self.world.clock.now());
-        if left.is_some_and(|left| left <= 0 || ask.min_validity.is_some_and(|wanted| left < wanted)) {
+        let short =
+            left.is_some_and(|left| left <= 0 || ask.min_validity.is_some_and(|wanted| left < wanted));
+        let told = self.warnings.borrow().iter().any(|warning| warning.code == WarningCode::ValidityShort);
+        if short && !told {
             self.warn(WarningCode::ValidityShort, SHORT.to_owned());
         }
         let Bundle { record, access } = session.into_bundle();

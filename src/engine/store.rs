@@ -15,8 +15,9 @@ use crate::store::record::{Bundle, ObtainedBy, Record, RefreshEntry};
 use crate::store::{self, Backend, Value};
 
 impl Call<'_> {
-    pub(super) fn store(&self, request: Store) -> Result<Outcome, Failure> {
-        let (destination, client_secret) = self.destination(&request)?;
+    pub(super) fn store(&self, mut request: Store) -> Result<Outcome, Failure> {
+        let (destination, client_secret) =
+            self.destination(std::mem::replace(&mut request.origin, Origin::Configured), &request)?;
         if request.refresh.is_some() && destination.is_none() {
             return Err(bad_request(
                 "`refreshToken`: nothing could ever use it: no provider serves this service and no `tokenEndpoint` is given",
@@ -31,7 +32,12 @@ impl Call<'_> {
         }
         let mode = self.mode()?;
         let name = request.name.clone();
-        let other = self.other_copy(&name, mode)?;
+        // Unreachable or locked is found out before anything is made, a lock's folder included.
+        match self.backend(mode.storage).read(&name.access_slot()) {
+            Ok(_) | Err(store::Error::Damaged { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let other = self.other_reachable(&name, mode)?;
         // The keyring's lock first, wherever both are taken.
         let (first, second) = match (mode.storage, other) {
             (storage, None) => (self.lock(&name, storage)?, None),
@@ -66,24 +72,23 @@ impl Call<'_> {
     }
 
     /// Where the session's refresh token would go.
-    fn destination(&self, request: &Store) -> Result<(Option<Destination>, Option<ClientSecret>), Failure> {
+    fn destination(
+        &self,
+        origin: Origin,
+        request: &Store,
+    ) -> Result<(Option<Destination>, Option<ClientSecret>), Failure> {
         let providers = &self.world.settings.providers;
-        match &request.origin {
+        match origin {
             Origin::Endpoint(direct) => {
                 let Direct { issuer, token_endpoint, revocation_endpoint, client_id, client_secret } =
-                    &**direct;
-                let destination = Destination {
-                    issuer: issuer.clone(),
-                    token_endpoint: token_endpoint.clone(),
-                    revocation_endpoint: revocation_endpoint.clone(),
-                    client_id: client_id.clone(),
-                };
-                let secret =
-                    client_secret.as_ref().and_then(|secret| ClientSecret::new(secret.reveal()).ok());
-                Ok((Some(destination), secret))
+                    *direct;
+                Ok((
+                    Some(Destination { issuer, token_endpoint, revocation_endpoint, client_id }),
+                    client_secret,
+                ))
             }
             Origin::Provider(name) => {
-                let Some(provider) = self.world.settings.provider(name) else {
+                let Some(provider) = self.world.settings.provider(&name) else {
                     return Err(bad_request(
                         "`provider`: there is none of that name in config.toml",
                         "see the names there",
@@ -108,7 +113,7 @@ impl Call<'_> {
 
     /// The other backend, where it can be reached: it may have a copy of this session, to be left. A choice for this call only never
     /// touches it.
-    fn other_copy(&self, name: &SessionName, mode: Mode) -> Result<Option<Storage>, Failure> {
+    fn other_reachable(&self, name: &SessionName, mode: Mode) -> Result<Option<Storage>, Failure> {
         let other = mode.storage.other();
         if mode.source.is_ephemeral() {
             // The index decides nothing here; a damaged entry is replaced by the write to come.
@@ -179,7 +184,10 @@ impl Call<'_> {
         }
         let generation =
             existing.as_ref().map_or(0, |existing| existing.record().generation).saturating_add(1);
-        let bundle = self.bundle(&request, destination.as_ref(), generation);
+        let bundle = Bundle {
+            record: self.record(&request, destination.as_ref(), generation),
+            access: Some(request.access),
+        };
         let entry = request.refresh.zip(destination).map(|(token, destination)| RefreshEntry {
             name: request.name,
             token,
@@ -190,9 +198,9 @@ impl Call<'_> {
         self.put(backend, guard, bundle, entry.as_ref())
     }
 
-    fn bundle(&self, request: &Store, destination: Option<&Destination>, generation: i64) -> Bundle {
+    fn record(&self, request: &Store, destination: Option<&Destination>, generation: i64) -> Record {
         let now = self.world.clock.now();
-        let record = Record {
+        Record {
             name: request.name.clone(),
             label: request.label.clone(),
             username: request.username.clone(),
@@ -216,9 +224,7 @@ impl Call<'_> {
             pending: None,
             erased: false,
             moved_to: None,
-        };
-        // The token was checked when it was read; it is the same text.
-        Bundle { record, access: crate::secret::AccessToken::new(request.access.expose()).ok() }
+        }
     }
 
     /// Index, then slots; on failure what was there is put back.

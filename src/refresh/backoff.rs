@@ -30,15 +30,26 @@ struct Note {
     at: Timestamp,
     failures: i64,
     retry_after: Option<i64>,
+    why: String,
+}
+
+/// How long the server is left alone yet, and because of what.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Seconds.
+    pub seconds: i64,
+    /// What the last failure was, not yet escaped.
+    pub why: String,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct NoteOut {
+struct NoteOut<'a> {
     at: Timestamp,
     failures: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<i64>,
+    why: &'a str,
 }
 
 impl Backoff {
@@ -51,22 +62,23 @@ impl Backoff {
         Ok(Self { folder: Folder::new(root, &name.to_string_lossy()), file })
     }
 
-    /// Seconds to leave the server alone yet; `None`: ask it. What the server asked for itself is kept to;
+    /// How long to leave the server alone yet; `None`: ask it. What the server asked for itself is kept to;
     /// otherwise 2, 4, 8 ... seconds, less patient while no valid token is at hand.
     #[must_use]
-    pub fn seconds_left(&self, now: Timestamp, has_valid_token: bool) -> Option<i64> {
+    pub fn pause(&self, now: Timestamp, has_valid_token: bool) -> Option<Pause> {
         let note = self.read()?;
         let longest = if has_valid_token { LONGEST } else { LONGEST_WITHOUT_TOKEN };
         let doubled = 1_i64 << note.failures.clamp(1, 9);
         let left = note.retry_after.unwrap_or(doubled.min(longest)) - now.since(note.at);
         // A note from the future was written by a clock that has since been put right.
-        (left > 0 && note.at <= now).then_some(left)
+        (left > 0 && note.at <= now).then_some(Pause { seconds: left, why: note.why })
     }
 
     /// Notes a failure; called by the holder of the session's lock.
-    pub fn failed(&self, now: Timestamp, retry_after: Option<i64>) {
+    pub fn failed(&self, now: Timestamp, retry_after: Option<i64>, why: &str) {
         let failures = self.read().map_or(1, |note| note.failures.saturating_add(1));
-        if let Ok(bytes) = serde_json::to_vec(&NoteOut { at: now, failures, retry_after }) {
+        let why = if why.len() > TEXT_BYTES { "" } else { why };
+        if let Ok(bytes) = serde_json::to_vec(&NoteOut { at: now, failures, retry_after, why }) {
             // Without the note the server is asked once more than need be.
             let _ = self.folder.write(&self.file, &bytes, Writers::One);
         }
@@ -83,6 +95,12 @@ impl Backoff {
         let mut fields = fields::json(&content.bytes).and_then(Fields::of).ok()?;
         let at = fields.text("at", TEXT_BYTES).ok()?.and_then(|text| Timestamp::parse(&text))?;
         let failures = fields.count("failures", i64::MAX).ok()?.unwrap_or(1);
-        Some(Note { at, failures, retry_after: fields.count("retryAfter", SECONDS).ok()? })
+        let retry_after = fields.count("retryAfter", SECONDS).ok()?;
+        Some(Note {
+            at,
+            failures,
+            retry_after,
+            why: fields.text("why", TEXT_BYTES).ok()?.unwrap_or_default(),
+        })
     }
 }

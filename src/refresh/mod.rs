@@ -26,7 +26,7 @@ use crate::store::index::Index;
 use crate::store::record::{Bundle, Record, RefreshEntry};
 use crate::store::{self, Backend, Persisted};
 use crate::time::Timestamp;
-use backoff::Backoff;
+use backoff::{Backoff, Pause};
 use policy::{Ask, Verdict, judge};
 use turn::{Locks, Moment, Turn};
 
@@ -81,10 +81,7 @@ pub enum Error {
     /// The configuration stands in the way.
     Misconfigured(Misconfigured),
     /// It failed a moment ago, and the server is left alone for these seconds yet.
-    BackingOff {
-        /// Seconds until the server is asked again.
-        seconds: i64,
-    },
+    BackingOff(Pause),
     /// Another process held the lock for as long as we could wait.
     LockTimeout,
     /// There is no usable lock, and without one there is no request.
@@ -118,8 +115,8 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
     let name = &seen.record().name;
     let backoff = Backoff::beside(tools.locks, &name.access_slot(), tools.backend.storage())?;
     let now = tools.clock.now();
-    if let Some(seconds) = backoff.seconds_left(now, policy::is_valid(seen, now)).filter(|_| !ask.force) {
-        return Err(Error::BackingOff { seconds });
+    if let Some(pause) = backoff.pause(now, policy::is_valid(seen, now)).filter(|_| !ask.force) {
+        return Err(Error::BackingOff(pause));
     }
     let turn =
         tools.locks.take(
@@ -138,8 +135,8 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
     };
     let _calm = Uninterrupted::begin();
     let current = present(tools, name)?;
-    if let Some(done) = adopted(tools, seen, &current, ask) {
-        return Ok(done(current));
+    if is_to_be_adopted(tools, seen, &current, ask) {
+        return Ok(Done::Adopted(current));
     }
     let (current, entry) = refreshable(tools, &guard, current, ask)?;
     let client = tools
@@ -179,11 +176,13 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
         }
         Err(error) => {
             match &error {
-                Error::Refused(Refused::Transient { retry_after, .. }) => {
-                    backoff.failed(tools.clock.now(), *retry_after);
+                Error::Refused(Refused::Transient { why, retry_after }) => {
+                    backoff.failed(tools.clock.now(), *retry_after, why);
                 }
-                Error::Http(http::Error::Unsent(_) | http::Error::Broken(_) | http::Error::TooLarge) => {
-                    backoff.failed(tools.clock.now(), None);
+                Error::Http(
+                    why @ (http::Error::Unsent(_) | http::Error::Broken(_) | http::Error::TooLarge),
+                ) => {
+                    backoff.failed(tools.clock.now(), None, &why.to_string());
                 }
                 _ => {}
             }
@@ -210,7 +209,7 @@ fn need_not_wait(tools: &Tools<'_>, name: &SessionName, ask: Ask) -> Result<Opti
 
 fn adopt(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Option<Done>, Error> {
     let current = present(tools, &seen.record().name)?;
-    Ok(adopted(tools, seen, &current, ask).map(|done| done(current)))
+    Ok(is_to_be_adopted(tools, seen, &current, ask).then_some(Done::Adopted(current)))
 }
 
 fn present(tools: &Tools<'_>, name: &SessionName) -> Result<Persisted, Error> {
@@ -219,12 +218,7 @@ fn present(tools: &Tools<'_>, name: &SessionName) -> Result<Persisted, Error> {
 
 /// A changed session is judged anew, and a good token in it is adopted even by a forced caller, where it is
 /// another one than that caller wanted to be rid of.
-fn adopted(
-    tools: &Tools<'_>,
-    seen: &Persisted,
-    current: &Persisted,
-    ask: Ask,
-) -> Option<fn(Persisted) -> Done> {
+fn is_to_be_adopted(tools: &Tools<'_>, seen: &Persisted, current: &Persisted, ask: Ask) -> bool {
     let changed = current.record().generation != seen.record().generation;
     let unforced = Ask { force: false, ..ask };
     let good =
@@ -233,7 +227,7 @@ fn adopted(
         (Some(seen), Some(current)) => !seen.same_as(current),
         (None, Some(_)) | (_, None) => true,
     };
-    (changed && good && (another || !ask.force)).then_some(Done::Adopted as fn(Persisted) -> Done)
+    changed && good && (another || !ask.force)
 }
 
 /// The provider's own window for a session, where the configuration sets one.

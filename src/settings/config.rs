@@ -65,7 +65,7 @@ impl Config {
         let Some(bytes) = bytes else { return Ok(Self::default()) };
         parse(&bytes).map_err(|complaint| {
             let message = format!("{}: {complaint}", Escaped(&shown));
-            Failure::new(Code::ConfigInvalid, message, "mend the file; protocol/README.md lists every key")
+            Failure::new(Code::ConfigInvalid, message, "mend the file; nothing of it is used until then")
         })
     }
 }

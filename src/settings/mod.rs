@@ -48,7 +48,7 @@ impl Usage {
     }
 }
 
-/// The command line's grammar, in one place; manual pages and completions come from it.
+/// The command line's grammar, in one place.
 #[must_use]
 pub fn command() -> clap::Command {
     let about = [

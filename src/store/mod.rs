@@ -1,7 +1,7 @@
 //! Where sessions lie: slots in a backend, the index beside them, and which backend it is.
 //!
 //! What a caller may hand out comes from [`load`] and [`save`] alone, as [`Persisted`]; writing demands the
-//! lock's guard. Neither is a convention: there is no other way in (I2, I3).
+//! lock's guard (I2, I3).
 
 pub mod files;
 pub mod index;
@@ -51,7 +51,7 @@ pub enum Error {
         /// Why, in words of ours.
         why: String,
     },
-    /// The keyring is locked and nobody is there to unlock it.
+    /// The keyring is locked.
     Locked,
     /// The backend refused.
     Denied {
@@ -114,7 +114,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable { storage, why } => write!(f, "the {storage} cannot be reached: {why}"),
-            Self::Locked => f.write_str("the keyring is locked and nobody is there to unlock it"),
+            Self::Locked => f.write_str("the keyring is locked"),
             Self::Denied { why } => write!(f, "the keyring refused: {why}"),
             Self::Timeout { seconds } => write!(f, "the keyring did not answer within {seconds} s"),
             Self::Newer { what } => write!(f, "{what} was written by a newer claviger and is left untouched"),

@@ -118,6 +118,31 @@ impl Sandbox {
         self.run_bytes(verb, request.to_string().as_bytes())
     }
 
+    /// Runs the binary under strace, with these options besides, and gives its system calls, one a line; `None`
+    /// where there is no strace and none is required.
+    pub fn traced(&self, verb: &str, request: &Value, options: &[&str]) -> Option<(Answer, Vec<String>)> {
+        if !has_program("strace") {
+            skipped("strace", "strace is not installed");
+            return None;
+        }
+        let trace = self.home().join("trace");
+        let plain = self.command(verb);
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-s", "4096"]).args(options).arg("-o").arg(&trace);
+        command.arg(plain.get_program()).args(plain.get_args()).env_clear();
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let answer = finish(command, request.to_string().as_bytes());
+        let text = std::fs::read_to_string(&trace).expect("strace wrote its output");
+        std::fs::remove_file(&trace).expect("the trace is removed");
+        // `-f` puts the thread's number before each call.
+        let calls = text
+            .lines()
+            .filter_map(|line| line.split_once(' ').map(|(_, call)| call.trim().to_owned()))
+            .collect();
+        Some((answer, calls))
+    }
+
     /// The files below the state folder, with their contents.
     pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         files_below(self.home())

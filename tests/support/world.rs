@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use claviger::clock::Clock;
@@ -17,28 +18,74 @@ use claviger::settings::Invocation;
 use claviger::store::{self, Backend, index::Index, mode::Pin, plaintext::Plaintext};
 use claviger::time::Timestamp;
 
-/// A keyring that is a map.
-#[derive(Default)]
-pub struct Memory {
-    pub slots: RefCell<BTreeMap<String, Vec<u8>>>,
-    pub reads: Cell<usize>,
-    pub writes: Cell<usize>,
-    after: RefCell<Option<(usize, Change)>>,
-    denied: RefCell<Option<String>>,
+pub type Slots = BTreeMap<String, Vec<u8>>;
+type Change = Box<dyn FnOnce(&mut Slots)>;
+
+/// When something is to happen to a keyring behind the program's back.
+enum When {
+    /// After so many reads.
+    Reads(usize),
+    /// At the first read while a lock file lies in this folder: under the lock, as another process without it.
+    Locked(PathBuf),
 }
 
-type Slots = BTreeMap<String, Vec<u8>>;
-type Change = Box<dyn FnOnce(&mut Slots)>;
+/// A keyring that is a map, and that can be told to misbehave.
+#[derive(Default)]
+pub struct Memory {
+    pub slots: Rc<RefCell<Slots>>,
+    pub reads: Cell<usize>,
+    pub writes: Cell<usize>,
+    pending: RefCell<Option<(When, Change)>>,
+    denied: RefCell<Option<String>>,
+    denials: Cell<usize>,
+    spared: Cell<usize>,
+    forgetful: RefCell<Option<String>>,
+}
 
 impl Memory {
     /// From now on writes to this slot fail.
     pub fn deny(&self, slot: String) {
+        self.deny_for(slot, usize::MAX);
+    }
+
+    /// The next writes to this slot fail.
+    pub fn deny_for(&self, slot: String, writes: usize) {
         *self.denied.borrow_mut() = Some(slot);
+        self.denials.set(writes);
+    }
+
+    /// The next write to this slot works, and the ones after it fail.
+    pub fn deny_after_next(&self, slot: String, writes: usize) {
+        self.deny_for(slot, writes);
+        self.spared.set(1);
+    }
+
+    /// From now on writes to this slot succeed and keep nothing.
+    pub fn forget(&self, slot: String) {
+        *self.forgetful.borrow_mut() = Some(slot);
     }
 
     /// Lets another process change the slots once this one has read so often.
     pub fn after_reads(&self, reads: usize, change: impl FnOnce(&mut Slots) + 'static) {
-        *self.after.borrow_mut() = Some((self.reads.get() + reads, Box::new(change)));
+        *self.pending.borrow_mut() = Some((When::Reads(self.reads.get() + reads), Box::new(change)));
+    }
+
+    /// Changes the slots just before the first read under the lock.
+    pub fn once_locked(&self, locks: PathBuf, change: impl FnOnce(&mut Slots) + 'static) {
+        *self.pending.borrow_mut() = Some((When::Locked(locks), Box::new(change)));
+    }
+
+    fn happen(&self, after_read: bool) {
+        let due = match self.pending.borrow().as_ref() {
+            Some((When::Reads(reads), _)) => after_read && *reads == self.reads.get(),
+            Some((When::Locked(folder), _)) => {
+                !after_read && folder.exists() && !super::files_below(folder).is_empty()
+            }
+            None => false,
+        };
+        if due && let Some((_, change)) = self.pending.borrow_mut().take() {
+            change(&mut self.slots.borrow_mut());
+        }
     }
 }
 
@@ -52,22 +99,24 @@ impl Backend for Memory {
     }
 
     fn read(&self, slot: &SlotName) -> Result<Option<store::Value>, store::Error> {
+        self.happen(false);
         self.reads.set(self.reads.get() + 1);
         let found = self.slots.borrow().get(slot.as_str()).map(|bytes| bytes.clone().into());
-        if self.after.borrow().as_ref().is_some_and(|(reads, _)| *reads == self.reads.get())
-            && let Some((_, change)) = self.after.borrow_mut().take()
-        {
-            change(&mut self.slots.borrow_mut());
-        }
+        self.happen(true);
         Ok(found)
     }
 
     fn write(&self, slot: &SlotName, value: &store::Value) -> Result<(), store::Error> {
         self.writes.set(self.writes.get() + 1);
-        if self.denied.borrow().as_deref() == Some(slot.as_str()) {
+        if self.denied.borrow().as_deref() == Some(slot.as_str()) && self.spared.get() > 0 {
+            self.spared.set(self.spared.get() - 1);
+        } else if self.denied.borrow().as_deref() == Some(slot.as_str()) && self.denials.get() > 0 {
+            self.denials.set(self.denials.get() - 1);
             return Err(store::Error::Write { what: format!("slot {slot}"), why: "it is denied".to_owned() });
         }
-        self.slots.borrow_mut().insert(slot.as_str().to_owned(), value.to_vec());
+        if self.forgetful.borrow().as_deref() != Some(slot.as_str()) {
+            self.slots.borrow_mut().insert(slot.as_str().to_owned(), value.to_vec());
+        }
         Ok(())
     }
 
@@ -86,7 +135,7 @@ impl Backend for Memory {
 /// A clock that moves only when it is told to, or when somebody waits.
 pub struct Hands {
     pub now: Cell<i64>,
-    waited: Cell<Duration>,
+    pub waited: Cell<Duration>,
 }
 
 impl Hands {
@@ -120,6 +169,14 @@ pub enum Line {
 pub struct Script {
     pub lines: RefCell<VecDeque<Line>>,
     pub sent: RefCell<Vec<(String, String)>>,
+    meanwhile: RefCell<Option<Box<dyn FnOnce()>>>,
+}
+
+impl Script {
+    /// Something that happens while the server thinks.
+    pub fn meanwhile(&self, happen: impl FnOnce() + 'static) {
+        *self.meanwhile.borrow_mut() = Some(Box::new(happen));
+    }
 }
 
 impl Http for Script {
@@ -128,6 +185,9 @@ impl Http for Script {
             post.authorization.as_ref().map_or_else(String::new, |header| format!("{} ", header.as_str()));
         let sent = format!("{authorization}{}", post.form.as_str());
         self.sent.borrow_mut().push((post.endpoint.as_str().to_owned(), sent));
+        if let Some(happen) = self.meanwhile.borrow_mut().take() {
+            happen();
+        }
         match self.lines.borrow_mut().pop_front() {
             Some(Line::Reply { status, content_type, retry_after, body }) => {
                 Ok(Reply { status, content_type, retry_after, body: body.into_bytes().into() })
@@ -159,6 +219,11 @@ impl Machine {
         self.folder.path()
     }
 
+    /// Where the locks of keyring sessions lie.
+    pub fn locks(&self) -> PathBuf {
+        self.home().join("locks-keyring")
+    }
+
     /// Serves one request as the binary would.
     pub fn call(&self, verb: Verb, storage: Option<&str>, input: &[u8]) -> Rendered {
         let environment = |name: &str| -> Option<OsString> {
@@ -172,7 +237,7 @@ impl Machine {
         claviger::run(invocation, input, &environment, |settings, serve| {
             let keep = KeepUntilExit::default();
             let locks = Locks {
-                keyring: Some(self.home().join("locks-keyring")),
+                keyring: Some(self.locks()),
                 plaintext: settings.state.join("locks"),
                 keep,
                 patience: settings.timeouts.lock,

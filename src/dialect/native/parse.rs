@@ -12,13 +12,58 @@ use crate::secret::{AccessToken, ClientSecret, RefreshToken};
 use crate::session::{Account, Profile, Service, SessionName};
 use crate::time::Timestamp;
 
+/// The keys each request takes, `version` apart; hints list them.
+fn keys(verb: Verb) -> &'static [&'static str] {
+    match verb {
+        Verb::Get => &["service", "account", "profile", "minValidity", "forceRefresh"],
+        Verb::Erase => &["service", "account", "profile", "accessToken"],
+        Verb::Store => &[
+            "service",
+            "account",
+            "accessToken",
+            "profile",
+            "username",
+            "label",
+            "refreshToken",
+            "expiresAt",
+            "expiresIn",
+            "refreshTokenExpiresAt",
+            "tokenType",
+            "scopes",
+            "services",
+            "makeDefault",
+            "replace",
+            "provider",
+            "tokenEndpoint",
+            "clientId",
+            "issuer",
+            "revocationEndpoint",
+            "clientSecret",
+        ],
+        Verb::List => &["service"],
+        Verb::Capabilities => &[],
+    }
+}
+
 /// Reads the request of a verb.
 pub fn parse(verb: Verb, input: &[u8]) -> Result<Request, Failure> {
+    let bad = |error: &Error| bad(verb, error);
     if input.len() > REQUEST_BYTES {
         return Err(bad(&Error::new("", Problem::Over(REQUEST_BYTES))));
     }
-    let input = if input.trim_ascii().is_empty() && verb.input_is_optional() { b"{}" } else { input };
+    let input = match input.trim_ascii() {
+        b"" if verb.input_is_optional() => b"{}",
+        b"" => {
+            return Err(bad(&Error::new(
+                "",
+                Problem::Invalid("stdin was empty; one JSON object is expected"),
+            )));
+        }
+        _ => input,
+    };
     let mut fields = fields::json(input).and_then(Fields::of).map_err(|error| bad(&error))?;
+    let known: Vec<&str> = keys(verb).iter().copied().chain(["version"]).collect();
+    fields.only(&known).map_err(|error| bad(&error))?;
     let request = request(verb, &mut fields).map_err(|fault| match fault {
         Fault::Field(error) => bad(&error),
         Fault::Insecure(field) => insecure(&field),
@@ -27,21 +72,16 @@ pub fn parse(verb: Verb, input: &[u8]) -> Result<Request, Failure> {
     Ok(request)
 }
 
-fn bad(error: &Error) -> Failure {
-    Failure::new(
-        Code::BadRequest,
-        format!("bad request: {error}"),
-        "see the request's schema in protocol/schemas",
-    )
+fn bad(verb: Verb, error: &Error) -> Failure {
+    let keys = keys(verb);
+    let hint =
+        if keys.is_empty() { "it takes no keys".to_owned() } else { format!("it takes {}", keys.join(", ")) };
+    Failure::new(Code::BadRequest, format!("bad request: {error}"), hint)
 }
 
 fn insecure(field: &str) -> Failure {
     let why = address::Error::Insecure.words();
-    Failure::new(
-        Code::InsecureUrl,
-        format!("bad request: `{field}`: {why}"),
-        "use the https URL of the service",
-    )
+    Failure::new(Code::InsecureUrl, format!("bad request: `{field}`: {why}"), "use its https URL")
 }
 
 enum Fault {
