@@ -73,9 +73,11 @@ pub fn parse(verb: Verb, input: &[u8]) -> Result<Request, Failure> {
 }
 
 fn bad(verb: Verb, error: &Error) -> Failure {
-    let keys = keys(verb);
-    let hint =
-        if keys.is_empty() { "it takes no keys".to_owned() } else { format!("it takes {}", keys.join(", ")) };
+    let hint = match (&error.problem, keys(verb)) {
+        (Problem::Unknown | Problem::Missing, []) => "it takes no keys".to_owned(),
+        (Problem::Unknown | Problem::Missing, keys) => format!("it takes {}", keys.join(", ")),
+        _ => String::new(),
+    };
     Failure::new(Code::BadRequest, format!("bad request: {error}"), hint)
 }
 
