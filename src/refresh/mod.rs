@@ -118,16 +118,11 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
     if let Some(pause) = backoff.pause(now, policy::is_valid(seen, now)).filter(|_| !ask.force) {
         return Err(Error::BackingOff(pause));
     }
-    let turn =
-        tools.locks.take(
-            &name.access_slot(),
-            tools.backend.storage(),
-            tools.clock,
-            |moment| match moment {
-                Moment::Busy => need_not_wait(tools, name, ask),
-                Moment::Released | Moment::Deadline => adopt(tools, seen, ask),
-            },
-        )?;
+    let look = |moment| match moment {
+        Moment::Busy => need_not_wait(tools, name, ask),
+        Moment::Released | Moment::Deadline => adopt(tools, seen, ask),
+    };
+    let turn = tools.locks.take(&name.access_slot(), tools.backend.storage(), tools.clock, look)?;
     let guard = match turn {
         Turn::Answered(done) => return Ok(done),
         Turn::TimedOut => return Err(Error::LockTimeout),
@@ -175,20 +170,21 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
             Err(Error::Dead { description, interrupted })
         }
         Err(error) => {
-            match &error {
-                Error::Refused(Refused::Transient { why, retry_after }) => {
-                    backoff.failed(tools.clock.now(), *retry_after, why);
-                }
-                Error::Http(
-                    why @ (http::Error::Unsent(_) | http::Error::Broken(_) | http::Error::TooLarge),
-                ) => {
-                    backoff.failed(tools.clock.now(), None, &why.to_string());
-                }
-                _ => {}
-            }
+            note(&backoff, tools.clock.now(), &error);
             save::unmark(tools, &guard, current, &error);
             Err(error)
         }
+    }
+}
+
+/// What may pass by itself is noted, so that not every later caller asks at once.
+fn note(backoff: &Backoff, now: Timestamp, error: &Error) {
+    match error {
+        Error::Refused(Refused::Transient { why, retry_after }) => backoff.failed(now, *retry_after, why),
+        Error::Http(why @ (http::Error::Unsent(_) | http::Error::Broken(_) | http::Error::TooLarge)) => {
+            backoff.failed(now, None, &why.to_string());
+        }
+        _ => {}
     }
 }
 
