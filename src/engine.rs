@@ -111,7 +111,7 @@ impl<'a> Call<'a> {
 
     /// What hints tell people to run to sign in for a service.
     fn login_command(&self, service: &crate::session::Service) -> Option<&'a str> {
-        let serving = service.prefixes().find_map(|prefix| self.world.settings.providers.serving(&prefix));
+        let serving = self.world.settings.providers.serving(service);
         serving.and_then(|provider| provider.login_command.as_deref())
     }
 

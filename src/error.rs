@@ -42,6 +42,10 @@ pub fn of_store(error: &store::Error) -> Failure {
         ),
         store::Error::Newer { .. } => (Code::StoreNewer, "use the newer claviger that wrote it"),
         store::Error::Damaged { piece, .. } => (Code::AuthStoreReadFailed, damaged(*piece)),
+        store::Error::Read { .. } => (
+            Code::AuthStoreReadFailed,
+            "see to the disk or the limits of this process, and try again; nothing was changed",
+        ),
         store::Error::Write { .. } => (
             Code::AuthStoreWriteFailed,
             "see to the disk or keyring and try again; what was there before is still there",
@@ -109,6 +113,11 @@ pub fn of_refresh(error: refresh::Error, name: &SessionName, login_command: Opti
         refresh::Error::Gone => {
             Failure::new(Code::NotFound, format!("{session} was ended meanwhile"), login_hint(login_command))
         }
+        refresh::Error::NotGranted => Failure::new(
+            Code::NotFound,
+            format!("{session} was changed meanwhile, and is no longer granted for the service asked for"),
+            login_hint(login_command),
+        ),
         refresh::Error::NoRefreshToken => Failure::new(
             Code::AuthRefreshUnavailable,
             format!("{session} has no refresh token to get a new access token with"),

@@ -39,21 +39,23 @@ pub struct Uninterrupted {
 }
 
 impl Uninterrupted {
-    /// Blocks SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP and SIGPIPE in this thread and in those it starts.
+    /// Blocks every signal that can be blocked, but those of faults, in this thread and in those it starts.
     pub fn begin() -> Self {
         #[cfg(unix)]
         {
             use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-            let mut set = SigSet::empty();
-            for signal in [
-                Signal::SIGINT,
-                Signal::SIGTERM,
-                Signal::SIGHUP,
-                Signal::SIGQUIT,
-                Signal::SIGTSTP,
-                Signal::SIGPIPE,
+            let mut set = SigSet::all();
+            // These say that the process itself is broken; the kernel delivers them whatever the mask.
+            for fault in [
+                Signal::SIGSEGV,
+                Signal::SIGBUS,
+                Signal::SIGILL,
+                Signal::SIGFPE,
+                Signal::SIGTRAP,
+                Signal::SIGABRT,
+                Signal::SIGSYS,
             ] {
-                set.add(signal);
+                set.remove(fault);
             }
             Self { before: set.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok() }
         }

@@ -428,3 +428,91 @@ fn a_damaged_default_does_not_undo_a_store() {
     store(&machine, "alice", true);
     assert_eq!(call(&machine, Verb::Get, &get()).1["account"], "alice");
 }
+
+#[test]
+fn a_store_never_goes_over_what_a_newer_version_or_another_client_keeps_in_the_other_backend() {
+    let newer = br#"{"format":2}"#;
+    let plain = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT9", "replace": true });
+    for suffix in ["", "/refresh"] {
+        // In the other backend.
+        let machine = Machine::new(NOW);
+        let folder = machine.home().join("slots");
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join(digest(&format!("{}{suffix}", slot("alice"))));
+        std::fs::write(&file, newer).unwrap();
+        assert_eq!(call(&machine, Verb::Store, &plain).1["error"]["code"], "STORE_NEWER", "{suffix}");
+        assert_eq!(
+            call(&machine, Verb::Erase, &json!({ "service": SERVICE, "account": "alice" })).1["error"]["code"],
+            "STORE_NEWER"
+        );
+        assert_eq!(
+            (std::fs::read(&file).unwrap(), machine.keyring.slots.borrow().len()),
+            (newer.to_vec(), 0)
+        );
+        // And in this one.
+        let machine = two_sessions();
+        machine.keyring.slots.borrow_mut().insert(format!("{}{suffix}", slot("alice")), newer.to_vec());
+        let before = machine.keyring.slots.borrow().clone();
+        assert_eq!(call(&machine, Verb::Store, &plain).1["error"]["code"], "STORE_NEWER", "{suffix}");
+        assert_eq!(
+            call(&machine, Verb::Erase, &json!({ "service": SERVICE, "account": "alice" })).1["error"]["code"],
+            "STORE_NEWER"
+        );
+        assert_eq!(*machine.keyring.slots.borrow(), before, "{suffix}");
+    }
+    let machine = Machine::new(NOW);
+    let bundle = |client: &str| {
+        json!({
+            "service": SERVICE, "account": "alice", "accessToken": "AT1", "refreshToken": "RT1",
+            "tokenEndpoint": "https://id.example/token", "clientId": client,
+        })
+    };
+    machine.call(Verb::Store, Some("plaintext"), bundle("one").to_string().as_bytes());
+    assert_eq!(call(&machine, Verb::Store, &bundle("two")).1["error"]["code"], "CONFLICT");
+    assert_eq!(support::files_below(&machine.home().join("slots")).len(), 2);
+}
+
+#[test]
+fn a_stray_file_in_the_index_is_nobodys_entry() {
+    let machine = two_sessions();
+    for stray in [".DS_Store", "notes.txt", "x.json"] {
+        std::fs::write(machine.home().join("index").join(stray), b"x").unwrap();
+    }
+    assert_eq!(call(&machine, Verb::List, &json!({})).1["sessions"].as_array().unwrap().len(), 2);
+    assert_eq!(call(&machine, Verb::Get, &get()).0, 0);
+}
+
+#[test]
+fn a_static_session_that_ends_in_one_backend_leaves_the_others_index_entry() {
+    let machine = Machine::new(NOW);
+    let request =
+        |token: &str| json!({ "service": SERVICE, "account": "alice", "accessToken": token }).to_string();
+    machine.call(Verb::Store, Some("plaintext"), request("AT-plain").as_bytes());
+    machine.call(Verb::Store, Some("keyring"), request("AT-keyring").as_bytes());
+    let rejected = json!({ "service": SERVICE, "accessToken": "AT-keyring" });
+    assert_eq!(call(&machine, Verb::Erase, &rejected).1["erased"], true);
+    let sessions = call(&machine, Verb::List, &json!({})).1["sessions"].clone();
+    assert_eq!(sessions[0]["storage"], "plaintext", "{sessions}");
+}
+
+#[test]
+fn a_refresh_token_beside_a_record_that_denies_it_is_still_revoked() {
+    let machine = Machine::new(NOW);
+    let bundle = json!({
+        "service": SERVICE, "account": "alice", "accessToken": "AT1", "refreshToken": "RT1", "tokenEndpoint": "https://id.example/token",
+        "revocationEndpoint": "https://id.example/revoke", "clientId": "cli",
+    });
+    assert_eq!(call(&machine, Verb::Store, &bundle).0, 0);
+    // A static store that was killed before it could delete the refresh slot.
+    let mut value = machine.slot(&slot("alice")).unwrap();
+    value["hasRefreshToken"] = json!(false);
+    machine.keyring.slots.borrow_mut().insert(slot("alice"), value.to_string().into_bytes());
+    machine.server.lines.borrow_mut().push_back(Line::Reply {
+        status: 200,
+        content_type: None,
+        retry_after: None,
+        body: String::new(),
+    });
+    assert_eq!(call(&machine, Verb::Erase, &get()).1["revocation"], "revoked");
+    assert_eq!(machine.keyring.slots.borrow().len(), 0);
+}

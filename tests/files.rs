@@ -208,3 +208,51 @@ fn a_file_system_that_does_not_exclude_a_second_owner_is_found_out() {
     assert_eq!(answer.code(5), "LOCK_UNSUPPORTED");
     assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], "AT1");
 }
+
+#[test]
+fn what_a_killed_writer_left_goes_with_the_session() {
+    let server = Server::start("RT1-first");
+    let sandbox = Sandbox::plaintext();
+    sandbox.run("store", &expired(&server, "RT1-first")).ok();
+    for (slot, _) in support::files_below(&sandbox.home().join("slots")) {
+        let name = slot.file_name().unwrap().to_string_lossy().into_owned();
+        std::fs::write(slot.with_file_name(format!(".new-{name}")), b"RT2-rotated").unwrap();
+    }
+    sandbox.run("erase", &get()).ok();
+    assert_eq!(support::files_below(&sandbox.home().join("slots")), Vec::new());
+}
+
+#[test]
+fn a_dangling_link_on_the_way_to_the_state_folder_is_an_error() {
+    let sandbox = Sandbox::plaintext();
+    let dangling = sandbox.home().join("dangling");
+    symlink("/nonexistent/folder", &dangling).unwrap();
+    let request = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT1" }).to_string();
+    for home in [dangling.join("x"), dangling.join("x/y/z"), dangling.clone()] {
+        let mut command = sandbox.command("store");
+        command.env("CLAVIGER_HOME", &home);
+        assert_eq!(finish(command, request.as_bytes()).exit, 5, "{}", home.display());
+    }
+    let mut command = sandbox.command("store");
+    let link = sandbox.home().join("link");
+    symlink(sandbox.home(), &link).unwrap();
+    command.env("CLAVIGER_HOME", format!("{}/", link.display()));
+    assert_eq!(finish(command, request.as_bytes()).exit, 5, "a trailing slash does not make a link a folder");
+}
+
+#[test]
+fn a_slot_that_cannot_be_read_just_now_is_not_taken_for_a_damaged_one() {
+    let (sandbox, _) = stored();
+    let erase = json!({ "service": SERVICE, "account": "alice" });
+    for error in ["EIO", "EMFILE", "EACCES"] {
+        // Every opening from the slots' folder on fails; which call that is, a first run tells.
+        let Some((_, calls)) = sandbox.traced("get", &get(), &["-e", "trace=/^open(at)?$"]) else { return };
+        let slots = calls.iter().position(|call| call.contains("/slots")).unwrap();
+        let name = calls[slots].split('(').next().unwrap().to_owned();
+        let count = calls[..=slots].iter().filter(|call| call.starts_with(&format!("{name}("))).count();
+        let inject = format!("inject={name}:error={error}:when={count}+");
+        let (answer, _) = sandbox.traced("erase", &erase, &["-e", &inject]).unwrap();
+        assert_ne!(answer.exit, 0, "{error}: {}", answer.stdout);
+        assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], "AT1", "{error}");
+    }
+}

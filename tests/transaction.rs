@@ -214,7 +214,11 @@ fn a_refusal_of_a_token_that_changed_meanwhile_buries_nothing() {
     let slots = machine.keyring.slots.clone();
     machine.server.meanwhile(move || refreshed_by_another(&mut slots.borrow_mut()));
     let (exit, reply) = get(&machine, &json!({}));
-    assert_eq!((exit, &reply["error"]["code"]), (4, &json!("AUTH_REFRESH_TRANSIENT")), "{reply}");
+    assert_eq!(
+        (exit, &reply["outcome"], &reply["accessToken"]),
+        (0, &json!("adopted"), &json!("AT-theirs")),
+        "{reply}"
+    );
     assert!(machine.slot(&slot()).unwrap().get("tombstone").is_none());
 }
 
@@ -227,4 +231,122 @@ fn the_refresh_slot_is_written_before_the_access_slot() {
     assert_eq!(get(&machine, &json!({})).1["error"]["code"], "AUTH_STORE_WRITE_FAILED");
     assert_eq!(machine.slot(&refresh_slot()).unwrap()["refreshToken"], "RT2");
     assert_eq!(machine.slot(&slot()).unwrap()["accessToken"], "AT1");
+}
+
+const OTHER: &str = "https://git.acme.example";
+
+/// A machine whose session is granted for two services.
+fn machine_for_two(expires_in: i64) -> Machine {
+    let machine = Machine::new(NOW);
+    let bundle = json!({
+        "service": SERVICE, "account": "alice", "accessToken": "AT1", "expiresIn": expires_in, "services": [OTHER],
+        "refreshToken": "RT1", "tokenEndpoint": "https://id.example/token", "clientId": "cli",
+    });
+    assert_eq!(machine.call(Verb::Store, None, bundle.to_string().as_bytes()).exit, 0);
+    machine
+}
+
+fn get_other(machine: &Machine) -> (u8, Value) {
+    let rendered = machine.call(Verb::Get, None, json!({ "service": OTHER }).to_string().as_bytes());
+    (rendered.exit, serde_json::from_slice(&rendered.stdout).unwrap())
+}
+
+#[test]
+fn a_session_narrowed_while_we_waited_gives_no_token_for_what_it_lost() {
+    for their_token_is_good in [true, false] {
+        let machine = machine_for_two(0);
+        answers(&machine, 200, GRANT);
+        machine.keyring.once_locked(machine.locks(), move |slots| {
+            refreshed_by_another(slots);
+            let mut access: Value = serde_json::from_slice(&slots[&slot()]).unwrap();
+            access["services"] = json!([SERVICE]);
+            if !their_token_is_good {
+                access["expiresAt"] = json!("2025-01-01T00:00:00Z");
+            }
+            slots.insert(slot(), access.to_string().into_bytes());
+        });
+        let (exit, reply) = get_other(&machine);
+        assert_eq!((exit, &reply["error"]["code"]), (1, &json!("NOT_FOUND")), "{reply}");
+        assert_eq!(machine.server.sent.borrow().len(), 0, "and nothing is spent for it");
+    }
+}
+
+#[test]
+fn a_failed_refresh_serves_what_is_there_now_and_not_what_was_there_before() {
+    // Due but valid; while the server thinks, somebody drops the token as rejected.
+    let machine = machine(3600);
+    machine.clock.now.set(machine.clock.now.get() + 3500);
+    answers(&machine, 503, "{}");
+    let slots = machine.keyring.slots.clone();
+    machine.server.meanwhile(move || {
+        let mut access: Value = serde_json::from_slice(&slots.borrow()[&slot()]).unwrap();
+        access.as_object_mut().unwrap().remove("accessToken");
+        slots.borrow_mut().insert(slot(), access.to_string().into_bytes());
+    });
+    let keyring = machine.keyring.slots.clone();
+    machine.keyring.deny(slot());
+    machine.keyring.deny_after_next(slot(), usize::MAX);
+    let (exit, reply) = get(&machine, &json!({}));
+    assert_eq!((exit, &reply["error"]["code"]), (4, &json!("AUTH_REFRESH_TRANSIENT")), "{reply}");
+    assert!(!reply.to_string().contains("AT1") && keyring.borrow().len() == 2);
+}
+
+#[test]
+fn a_store_cut_short_between_the_slots_is_completed_and_never_mixed_with_the_old_session() {
+    let machine = machine_for_two(0);
+    let old_record = machine.keyring.slots.borrow()[&slot()].clone();
+    let replacing = json!({
+        "service": SERVICE, "account": "alice", "accessToken": "AT5", "expiresIn": 3600, "username": "new",
+        "refreshToken": "RT5", "tokenEndpoint": "https://other.example/token", "clientId": "another", "replace": true,
+    });
+    assert_eq!(machine.call(Verb::Store, None, replacing.to_string().as_bytes()).exit, 0);
+    // Killed before the access slot: the old record lies beside the new refresh token.
+    machine.keyring.slots.borrow_mut().insert(slot(), old_record);
+    answers(&machine, 200, GRANT);
+    let (exit, reply) = get_other(&machine);
+    assert_eq!(
+        (exit, machine.server.sent.borrow().len()),
+        (1, 0),
+        "the new grant was not for this service: {reply}"
+    );
+    let (exit, reply) = get(&machine, &json!({}));
+    assert_eq!(
+        (exit, &reply["outcome"], &reply["username"]),
+        (0, &json!("refreshed"), &json!("new")),
+        "{reply}"
+    );
+    assert_eq!(machine.server.sent.borrow()[0].0, "https://other.example/token");
+    let record = machine.slot(&slot()).unwrap();
+    assert_eq!((&record["services"], &record["clientId"]), (&json!([SERVICE]), &json!("another")));
+}
+
+#[test]
+fn a_rotation_in_an_otherwise_unusable_answer_is_kept() {
+    let machine = machine(0);
+    answers(&machine, 200, r#"{"access_token":"AT2","refresh_token":"RT2"}"#);
+    assert_eq!(get(&machine, &json!({})).1["error"]["code"], "AUTH_REFRESH_TRANSIENT");
+    assert_eq!(machine.slot(&refresh_slot()).unwrap()["refreshToken"], "RT2");
+    answers(&machine, 200, GRANT);
+    assert_eq!(get(&machine, &json!({ "forceRefresh": true })).1["outcome"], "refreshed");
+    assert!(machine.server.sent.borrow()[1].1.contains("refresh_token=RT2"));
+}
+
+#[test]
+fn a_note_of_failure_is_forgotten_only_after_the_new_token_is_safe() {
+    let machine = machine(0);
+    answers(&machine, 503, "{}");
+    get(&machine, &json!({}));
+    let notes = || {
+        let files = support::files_below(&machine.locks()).into_iter();
+        files.filter(|(path, _)| path.extension() == Some("failed".as_ref())).count()
+    };
+    assert_eq!(notes(), 1);
+    answers(&machine, 200, GRANT);
+    machine.keyring.deny(refresh_slot());
+    get(&machine, &json!({ "forceRefresh": true }));
+    assert_eq!(notes(), 1, "the save failed");
+    machine.keyring.deny_for(refresh_slot(), 0);
+    answers(&machine, 200, GRANT);
+    assert_eq!(get(&machine, &json!({ "forceRefresh": true })).1["outcome"], "refreshed");
+    assert_eq!(notes(), 0);
 }

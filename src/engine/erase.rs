@@ -10,7 +10,8 @@ use crate::refresh::backoff::Backoff;
 use crate::resolve::Wanted;
 use crate::secret::AccessToken;
 use crate::session::{Account, Service, SessionName, Storage};
-use crate::store::record::{Bundle, Record};
+use crate::store::index::Entry;
+use crate::store::record::{Bundle, Record, RefreshEntry};
 use crate::store::{self, Backend};
 
 const NOTHING: Erased = Erased { erased: false, revocation: Revocation::Skipped };
@@ -91,7 +92,6 @@ impl Call<'_> {
         in_use: Storage,
     ) -> Result<Erased, Failure> {
         let mut reachable = Vec::new();
-        let mut whole = true;
         for storage in [Storage::Keyring, Storage::Plaintext] {
             let backend = self.backend(storage);
             match backend.reach().and_then(|()| backend.read(&name.access_slot())) {
@@ -99,10 +99,7 @@ impl Call<'_> {
                     reachable.push((storage, self.lock(name, storage)?));
                 }
                 Err(error) if storage == in_use => return Err(error.into()),
-                Err(error) => {
-                    whole = false;
-                    self.warn(WarningCode::BackendUnreachable, format!("not looked into: {error}"));
-                }
+                Err(error) => self.warn(WarningCode::BackendUnreachable, format!("not looked into: {error}")),
             }
         }
         let _calm = Uninterrupted::begin();
@@ -115,13 +112,24 @@ impl Call<'_> {
                 outcome.revocation = ended.revocation;
             }
         }
-        // Also where only an index entry or a default was left of it, and no backend is out of sight.
-        if outcome.erased || (whole && only_if.is_none()) {
-            for (storage, _) in &reachable {
-                if let Ok(backoff) = Backoff::beside(self.world.locks, &name.access_slot(), *storage) {
-                    backoff.clear();
-                }
+        for (storage, _) in &reachable {
+            if let Ok(backoff) = Backoff::beside(self.world.locks, &name.access_slot(), *storage) {
+                backoff.clear();
             }
+        }
+        // Only a rejected token's session ended, and the other backend has another: that is the session now.
+        let left = reachable
+            .iter()
+            .find_map(|(storage, _)| store::load(self.backend(*storage), name).ok().flatten());
+        if let Some(left) = left.filter(|left| !left.record().erased) {
+            self.world.index.put(&Entry::of(left.record(), left.storage()))?;
+            return Ok(outcome);
+        }
+        // Also where only an index entry or a default was left of it, in a backend that was looked into.
+        let entry = self.world.index.entry(name).unwrap_or_default();
+        let known_gone =
+            entry.is_none_or(|entry| reachable.iter().any(|(storage, _)| *storage == entry.storage));
+        if outcome.erased || (known_gone && only_if.is_none()) {
             self.forget(name, services)?;
         }
         Ok(outcome)
@@ -149,7 +157,12 @@ impl Call<'_> {
         {
             return Ok(NOTHING);
         }
-        let mut revocation = Revocation::Skipped;
+        // Read before anything is marked: what a newer version wrote stays as it is.
+        let entry = match store::load_refresh(backend, guard, name) {
+            // What cannot be read cannot be revoked; erasing it is still owed.
+            Err(store::Error::Damaged { .. }) => None,
+            other => other?,
+        };
         if let Some(session) = loaded {
             let Bundle { record, .. } = session.into_bundle();
             services.extend(record.services.iter().cloned());
@@ -159,44 +172,28 @@ impl Call<'_> {
                 generation: record.generation.saturating_add(1),
                 ..record
             };
-            let marked = store::save(backend, guard, Bundle { record, access: None })?;
-            if marked.record().has_refresh_token != Some(false) {
-                revocation = self.revoke(backend, guard, name, marked.record())?;
-            }
+            store::save(backend, guard, Bundle { record, access: None })?;
         }
+        let revocation = entry.map_or(Revocation::Skipped, |entry| self.revoke(&entry));
         let refresh = store::delete(backend, guard, name, &name.refresh_slot())?;
         let access = store::delete(backend, guard, name, &name.access_slot())?;
         Ok(Erased { erased: refresh || access, revocation })
     }
 
-    fn revoke(
-        &self,
-        backend: &dyn Backend,
-        guard: &Guard,
-        name: &SessionName,
-        record: &Record,
-    ) -> Result<Revocation, Failure> {
-        let entry = match store::load_refresh(backend, guard, name) {
-            Ok(Some(entry)) => entry,
-            // What cannot be read cannot be revoked; erasing it is still owed.
-            Ok(None) | Err(store::Error::Damaged { .. }) => return Ok(Revocation::Skipped),
-            Err(error) => return Err(error.into()),
-        };
+    fn revoke(&self, entry: &RefreshEntry) -> Revocation {
         if entry.destination.revocation_endpoint.is_none() {
-            return Ok(Revocation::Unsupported);
+            return Revocation::Unsupported;
         }
         // A configuration that cannot be acted on must not keep a session from ending here.
-        let Ok(client) = self.world.settings.providers.client_for(&record.services, &entry.destination)
-        else {
-            return Ok(Revocation::Failed);
-        };
-        let Some(proof) = client.revocation_proof(&entry.destination, entry.client_secret.as_ref()) else {
-            return Ok(Revocation::Failed);
-        };
-        Ok(match revocation::revoke(self.world.http, &entry.destination, &proof, &entry.token) {
+        let client = self.world.settings.providers.client_for(&entry.grant.services, &entry.destination).ok();
+        let proof = client
+            .as_ref()
+            .and_then(|client| client.revocation_proof(&entry.destination, entry.client_secret.as_ref()));
+        let Some(proof) = proof else { return Revocation::Failed };
+        match revocation::revoke(self.world.http, &entry.destination, &proof, &entry.token) {
             revocation::Outcome::Revoked => Revocation::Revoked,
             revocation::Outcome::Failed => Revocation::Failed,
-        })
+        }
     }
 
     /// The index last: a default that names an ended session is unpinned with it. Where the record could not

@@ -200,22 +200,26 @@ impl Call<'_> {
         for entry in &entries {
             // A hint that could not be written is found again the same way next time.
             let _ = self.world.index.put(entry);
+            // Erased while we searched: what ended must not be listed again.
+            if self.is_ghost(entry) {
+                self.world.index.remove(&entry.name)?;
+            }
         }
         Ok(entries)
     }
 
     /// I11, and what the configuration takes away from it: a session that belongs to a configured provider
     /// serves only what that provider still lists. Configuration never adds anything.
-    fn may_serve(&self, record: &Record, service: &Service) -> bool {
+    pub(super) fn may_serve(&self, record: &Record, service: &Service) -> bool {
         let provider =
             record.destination().and_then(|to| self.world.settings.providers.owning(&record.services, &to));
-        let listed = |granted: &Service| match provider {
+        let listed = match provider {
             Some(provider) if !provider.services.is_empty() => {
-                provider.services.iter().any(|listed| listed.covers(granted))
+                provider.services.iter().any(|listed| listed.covers(service))
             }
             _ => true,
         };
-        record.services.iter().any(|granted| granted.covers(service) && listed(granted))
+        listed && record.granted_for(service)
     }
 
     /// What the index knows of is not here, or not for this service. That the other backend has it is worth

@@ -7,12 +7,21 @@ use crate::message::{Failure, Freshness, Get, MatchedBy, Outcome, Token, Warning
 use crate::refresh::policy::{self, Ask, Verdict};
 use crate::refresh::{self, Done, Tools, configured_window};
 use crate::resolve::Wanted;
-use crate::store::Persisted;
+use crate::session::Service;
 use crate::store::record::Bundle;
+use crate::store::{self, Persisted};
 
 const SHORT: &str = "the token ends sooner than wanted";
 const FRESH: &str =
     "the token ends sooner than wanted, and is so new that the server would only give another like it";
+
+/// What a `get` carries from the choice of its session to its reply.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    service: &'a Service,
+    ask: Ask,
+    matched_by: MatchedBy,
+}
 
 impl Call<'_> {
     pub(super) fn get(&self, request: &Get) -> Result<Outcome, Failure> {
@@ -24,18 +33,19 @@ impl Call<'_> {
         };
         let Found { session, matched_by } = self.find(wanted, mode.storage)?;
         let ask = Ask { min_validity: request.min_validity, force: request.force_refresh };
+        let asked = Asked { service: &request.service, ask, matched_by };
         let window = configured_window(&self.world.settings.providers, session.record());
         match policy::judge(&session, ask, window, self.world.clock.now()) {
-            Verdict::Serve => self.hand_out(session, Freshness::Cached, matched_by, ask),
+            Verdict::Serve => self.hand_out(session, Freshness::Cached, asked),
             Verdict::ServeShort => {
                 self.warn(WarningCode::ValidityShort, FRESH.to_owned());
-                self.hand_out(session, Freshness::Cached, matched_by, ask)
+                self.hand_out(session, Freshness::Cached, asked)
             }
-            Verdict::Refresh => self.renewed(session, matched_by, ask),
+            Verdict::Refresh => self.renewed(&session, asked),
         }
     }
 
-    fn renewed(&self, session: Persisted, matched_by: MatchedBy, ask: Ask) -> Result<Outcome, Failure> {
+    fn renewed(&self, session: &Persisted, asked: Asked<'_>) -> Result<Outcome, Failure> {
         let world = self.world;
         let tools = Tools {
             backend: self.backend(session.storage()),
@@ -44,48 +54,64 @@ impl Call<'_> {
             clock: world.clock,
             locks: world.locks,
             clients: &world.settings.providers,
+            serves: &|record| self.may_serve(record, asked.service),
             save_patience: world.settings.save_patience(),
         };
-        match refresh::refresh(&tools, &session, ask) {
-            Ok(Done::Refreshed(saved)) => self.hand_out(saved, Freshness::Refreshed, matched_by, ask),
-            Ok(Done::Adopted(theirs)) => self.hand_out(theirs, Freshness::Adopted, matched_by, ask),
-            Ok(Done::NeedNotWait(current)) => self.hand_out(current, Freshness::Cached, matched_by, ask),
-            Err(fault) => self.after_failure(fault, session, matched_by, ask),
+        match refresh::refresh(&tools, session, asked.ask) {
+            Ok(Done::Refreshed(saved)) => self.hand_out(saved, Freshness::Refreshed, asked),
+            Ok(Done::Adopted(theirs)) => self.hand_out(theirs, Freshness::Adopted, asked),
+            Ok(Done::NeedNotWait(current)) => self.hand_out(current, Freshness::Cached, asked),
+            Err(fault) => self.after_failure(fault, session, asked),
         }
     }
 
-    /// An unforced caller still gets a token that is valid; whoever forced wants the error.
+    /// An unforced caller still gets a token that is valid; whoever forced wants the error. What is handed out
+    /// is what the store holds now, not what it held before we waited: that may be erased since.
     fn after_failure(
         &self,
         fault: refresh::Error,
-        session: Persisted,
-        matched_by: MatchedBy,
-        ask: Ask,
+        session: &Persisted,
+        asked: Asked<'_>,
     ) -> Result<Outcome, Failure> {
-        let ended = matches!(fault, refresh::Error::Gone);
-        // The server has rotated and we could not keep it: the old token's remaining life must not hide that.
-        let unsaved = matches!(fault, refresh::Error::Unsaved(_));
-        let nothing_to_refresh_with = matches!(fault, refresh::Error::NoRefreshToken);
+        let freshness = match fault {
+            // The server has rotated and we could not keep it: the old token's remaining life must not hide that.
+            refresh::Error::Gone | refresh::Error::NotGranted | refresh::Error::Unsaved(_) => None,
+            refresh::Error::NoRefreshToken => Some(Freshness::Cached),
+            _ => Some(Freshness::Stale),
+        };
         let name = session.record().name.clone();
         let failure = error::of_refresh(fault, &name, self.login_command(&name.service));
-        if ask.force || ended || unsaved || !policy::is_valid(&session, self.world.clock.now()) {
-            return Err(failure);
+        let Some(freshness) = freshness.filter(|_| !asked.ask.force) else { return Err(failure) };
+        let current = store::load(self.backend(session.storage()), &name)?;
+        let usable = |current: &Persisted| {
+            !current.record().erased && policy::is_valid(current, self.world.clock.now())
+        };
+        let Some(current) = current.filter(usable) else { return Err(failure) };
+        let window = configured_window(&self.world.settings.providers, current.record());
+        let renewed = current.record().generation != session.record().generation
+            && policy::judge(&current, asked.ask, window, self.world.clock.now()) == Verdict::Serve;
+        if renewed {
+            return self.hand_out(current, Freshness::Adopted, asked);
         }
-        if nothing_to_refresh_with {
-            return self.hand_out(session, Freshness::Cached, matched_by, ask);
+        if freshness == Freshness::Stale {
+            self.warn(WarningCode::Stale, format!("a refresh was due and failed: {}", failure.message));
         }
-        self.warn(WarningCode::Stale, format!("a refresh was due and failed: {}", failure.message));
-        self.hand_out(session, Freshness::Stale, matched_by, ask)
+        self.hand_out(current, freshness, asked)
     }
 
-    /// The one way a token becomes part of a reply: from what the store loaded or saved (I2).
+    /// The one way a token becomes part of a reply: from what the store loaded or saved (I2), and only for a
+    /// service it was granted for (I11).
     fn hand_out(
         &self,
         session: Persisted,
         freshness: Freshness,
-        matched_by: MatchedBy,
-        ask: Ask,
+        asked: Asked<'_>,
     ) -> Result<Outcome, Failure> {
+        let Asked { service, ask, matched_by } = asked;
+        if !self.may_serve(session.record(), service) {
+            let name = &session.record().name;
+            return Err(error::of_refresh(refresh::Error::NotGranted, name, self.login_command(service)));
+        }
         let storage = session.storage();
         let left = policy::seconds_left(session.record(), self.world.clock.now());
         let short =

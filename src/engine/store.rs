@@ -51,6 +51,9 @@ impl Call<'_> {
             }
         };
         let _calm = Uninterrupted::begin();
+        if let (Some(other), Some(guard)) = (other, &second) {
+            self.may_be_left(other, guard, &request, destination.as_ref())?;
+        }
         let make_default = request.make_default;
         let stored = self.write(request, destination, client_secret, mode.storage, &first)?;
         if let Ok(backoff) = Backoff::beside(self.world.locks, &name.access_slot(), mode.storage) {
@@ -154,6 +157,23 @@ impl Call<'_> {
         }
     }
 
+    /// The other backend's copy will go: not where a newer version wrote it, nor where it is another client's.
+    fn may_be_left(
+        &self,
+        other: Storage,
+        guard: &Guard,
+        request: &Store,
+        destination: Option<&Destination>,
+    ) -> Result<(), Failure> {
+        let backend = self.backend(other);
+        let copy = readable(store::load(backend, &request.name), true)?;
+        readable(store::load_refresh(backend, guard, &request.name), true)?;
+        if !request.replace && copy.is_some_and(|copy| conflicts(copy.record(), destination)) {
+            return Err(conflict(&request.name));
+        }
+        Ok(())
+    }
+
     fn write(
         &self,
         request: Store,
@@ -163,24 +183,12 @@ impl Call<'_> {
         guard: &Guard,
     ) -> Result<Record, Failure> {
         let backend = self.backend(storage);
-        let existing = match store::load(backend, &request.name) {
-            Ok(existing) => existing,
-            // Whoever says `replace` wants what is there gone, readable or not.
-            Err(store::Error::Damaged { .. }) if request.replace => None,
-            Err(error) => return Err(error.into()),
-        };
-        let living = existing.as_ref().map(store::Persisted::record).filter(|record| !record.erased);
-        if let (Some(record), Some(destination), false) = (living, &destination, request.replace)
-            && is_another(record, destination)
-        {
-            return Err(Failure::new(
-                Code::Conflict,
-                format!(
-                    "the session of {} for {} belongs to another issuer or client",
-                    request.name.account, request.name.service
-                ),
-                "say `replace` to put the new one in its place, or use another `profile`",
-            ));
+        let replace = request.replace;
+        let existing = readable(store::load(backend, &request.name), replace)?;
+        readable(store::load_refresh(backend, guard, &request.name), replace)?;
+        let conflicts = |existing: &store::Persisted| conflicts(existing.record(), destination.as_ref());
+        if !replace && existing.as_ref().is_some_and(conflicts) {
+            return Err(conflict(&request.name));
         }
         let generation =
             existing.as_ref().map_or(0, |existing| existing.record().generation).saturating_add(1);
@@ -188,12 +196,15 @@ impl Call<'_> {
             record: self.record(&request, destination.as_ref(), generation),
             access: Some(request.access),
         };
+        let grant = bundle.record.grant();
         let entry = request.refresh.zip(destination).map(|(token, destination)| RefreshEntry {
             name: request.name,
             token,
             destination,
             client_secret,
             generation,
+            obtained_by: ObtainedBy::Store,
+            grant,
         });
         self.put(backend, guard, bundle, entry.as_ref())
     }
@@ -339,6 +350,27 @@ fn destination_of(provider: &Provider, request: &Store) -> Result<Option<Destina
         message,
         "add it to config.toml, or give `tokenEndpoint` and `clientId` in the request",
     ))
+}
+
+/// A damaged slot is in the way, unless whoever stores wants it gone; one of a newer version always is.
+fn readable<T>(loaded: Result<Option<T>, store::Error>, replace: bool) -> Result<Option<T>, store::Error> {
+    match loaded {
+        Err(store::Error::Damaged { .. }) if replace => Ok(None),
+        other => other,
+    }
+}
+
+/// Whether a living session would lose its issuer or client to another.
+fn conflicts(record: &Record, destination: Option<&Destination>) -> bool {
+    !record.erased && destination.is_some_and(|destination| is_another(record, destination))
+}
+
+fn conflict(name: &SessionName) -> Failure {
+    Failure::new(
+        Code::Conflict,
+        format!("the session of {} for {} belongs to another issuer or client", name.account, name.service),
+        "say `\"replace\": true` to put the new one in its place, or use another `profile`",
+    )
 }
 
 /// Another issuer or client; where an issuer is not known on both sides, another token endpoint.

@@ -17,7 +17,7 @@ const EXISTING: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOE
 pub fn user_folder() -> Result<PathBuf, Error> {
     let euid = nix::unistd::geteuid();
     let home = nix::unistd::User::from_uid(euid).ok().flatten().map(|user| user.dir);
-    Ok(match home.filter(|home| home.is_absolute() && home.is_dir()) {
+    Ok(match home.filter(|home| home.is_absolute()) {
         Some(home) if cfg!(target_os = "macos") => home.join("Library/Application Support/claviger/locks"),
         Some(home) => home.join(".local/state/claviger/locks"),
         None => PathBuf::from(format!("/tmp/claviger-{euid}")),
@@ -58,7 +58,9 @@ pub(super) fn prepare(folder: &Path) -> Result<(), Error> {
 }
 
 pub(super) fn try_acquire(target: Target, now: Timestamp) -> Result<Attempt, Error> {
-    loop {
+    // Each round means that somebody else let go in between; where it never ends, inode numbers mean nothing.
+    const ROUNDS: usize = 10_000;
+    for _ in 0..ROUNDS {
         let Some(file) = open(&target)? else { continue };
         match lock(file, &target, now)? {
             Locked::Ours(file) => return Ok(Attempt::Held(target.held(file))),
@@ -66,6 +68,7 @@ pub(super) fn try_acquire(target: Target, now: Timestamp) -> Result<Attempt, Err
             Locked::Gone => {}
         }
     }
+    Err(Error::Unsupported { path: target.path })
 }
 
 pub(super) fn look(watch: Watch, now: Timestamp) -> Result<Look, Error> {

@@ -103,6 +103,18 @@ pub fn read(reply: &Reply, now: Timestamp) -> Result<Granted, Refused> {
     granted(&mut fields).map_err(|why| transient(&why))
 }
 
+/// The refresh token of a reply that [`read`] could not use for another reason: a server that answers 2xx has
+/// rotated, however odd the rest of its answer.
+#[must_use]
+pub fn rotated(reply: &Reply) -> Option<RefreshToken> {
+    let success = (200..300).contains(&reply.status);
+    let mut fields = fields::json(&reply.body).and_then(Fields::of).ok().filter(|_| success)?;
+    match (fields.any("error"), fields.any("refresh_token")) {
+        (None, Some(Value::Text(text))) => RefreshToken::new(&text).ok(),
+        _ => None,
+    }
+}
+
 fn refusal(status: u16, error: &str, fields: &mut Fields, retry_after: Option<i64>) -> Refused {
     let description = match fields.any("error_description") {
         Some(Value::Text(text)) if text.len() <= SERVER_TEXT_BYTES => Some(text),

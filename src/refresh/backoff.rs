@@ -69,7 +69,9 @@ impl Backoff {
         let note = self.read()?;
         let longest = if has_valid_token { LONGEST } else { LONGEST_WITHOUT_TOKEN };
         let doubled = 1_i64 << note.failures.clamp(1, 9);
-        let left = note.retry_after.unwrap_or(doubled.min(longest)) - now.since(note.at);
+        // What any proxy's error page can ask for must not shut a session out for a day.
+        let whole = note.retry_after.map_or(doubled.min(longest), |asked| asked.min(LONGEST));
+        let left = whole - now.since(note.at);
         // A note from the future was written by a clock that has since been put right.
         (left > 0 && note.at <= now).then_some(Pause { seconds: left, why: note.why })
     }

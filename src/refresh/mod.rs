@@ -44,6 +44,8 @@ pub struct Tools<'a> {
     pub locks: &'a Locks,
     /// The configured clients.
     pub clients: &'a dyn Clients,
+    /// Whether a record may serve the caller: asked of every record read, for it may have changed while we waited.
+    pub serves: &'a dyn Fn(&Record) -> bool,
     /// How long a write is tried again after the server has answered.
     pub save_patience: Duration,
 }
@@ -64,6 +66,8 @@ pub enum Done {
 pub enum Error {
     /// The session ended while we waited: a logout is never undone.
     Gone,
+    /// The session changed while we waited, and no longer serves the caller (I11).
+    NotGranted,
     /// There is no refresh token.
     NoRefreshToken,
     /// There is one, but the server has declared it dead, now or before.
@@ -155,21 +159,28 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
         &entry.token,
         &client.token_params,
     );
+    let mut rotated = None;
     let answer = match tools.http.post(&post) {
-        Ok(reply) => token::read(&reply, tools.clock.now())
-            .map_err(|refused| Error::Refused(unquoted(refused, &entry, &client))),
+        Ok(reply) => token::read(&reply, tools.clock.now()).map_err(|refused| {
+            rotated = token::rotated(&reply);
+            Error::Refused(unquoted(refused, &entry, &client))
+        }),
         Err(error) => Err(Error::Http(error)),
     };
     match answer {
         Ok(granted) => {
+            let saved = save::keep(tools, &guard, current, entry, granted, begun)?;
             backoff.clear();
-            save::keep(tools, &guard, current, entry, granted, begun).map(Done::Refreshed)
+            Ok(Done::Refreshed(saved))
         }
         Err(Error::Refused(Refused::InvalidGrant { description })) => {
             save::bury(tools, &guard, current, &entry)?;
             Err(Error::Dead { description, interrupted })
         }
         Err(error) => {
+            if let Some(token) = rotated {
+                save::rescue(tools, &guard, entry, token)?;
+            }
             note(&backoff, tools.clock.now(), &error);
             save::unmark(tools, &guard, current, &error);
             Err(error)
@@ -196,7 +207,9 @@ fn need_not_wait(tools: &Tools<'_>, name: &SessionName, ask: Ask) -> Result<Opti
     let now = tools.clock.now();
     let current = store::load(tools.backend, name)?;
     Ok(current
-        .filter(|current| !current.record().erased && current.access().is_some())
+        .filter(|current| {
+            !current.record().erased && current.access().is_some() && (tools.serves)(current.record())
+        })
         .filter(|current| {
             policy::seconds_left(current.record(), now).is_none_or(|left| left >= policy::NEED_NOT_WAIT)
         })
@@ -209,7 +222,9 @@ fn adopt(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Option<Done>, 
 }
 
 fn present(tools: &Tools<'_>, name: &SessionName) -> Result<Persisted, Error> {
-    store::load(tools.backend, name)?.filter(|current| !current.record().erased).ok_or(Error::Gone)
+    let current =
+        store::load(tools.backend, name)?.filter(|current| !current.record().erased).ok_or(Error::Gone)?;
+    if (tools.serves)(current.record()) { Ok(current) } else { Err(Error::NotGranted) }
 }
 
 /// A changed session is judged anew, and a good token in it is adopted even by a forced caller, where it is
@@ -262,6 +277,15 @@ fn refreshable(
         let record = Record { has_refresh_token: Some(false), ..bundle.record };
         store::save(tools.backend, guard, Bundle { record, access: bundle.access })?;
         return Err(Error::NoRefreshToken);
+    };
+    let bundle = if entry.outruns(&bundle.record) {
+        let record = entry.completed(bundle.record);
+        if !(tools.serves)(&record) {
+            return Err(Error::NotGranted);
+        }
+        Bundle { record, access: None }
+    } else {
+        bundle
     };
     match &bundle.record.tombstone {
         Some(dead)

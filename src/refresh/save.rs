@@ -7,7 +7,7 @@ use super::{Error, Tools};
 use crate::http;
 use crate::lock::Guard;
 use crate::oauth::token::{Granted, Refused};
-use crate::secret::hex;
+use crate::secret::{RefreshToken, hex};
 use crate::store::index::Entry;
 use crate::store::record::{Bundle, ObtainedBy, Record, RefreshEntry, Tombstone};
 use crate::store::{self, Persisted};
@@ -33,7 +33,8 @@ pub(super) fn keep(
         (None, None) => old.refresh_token_expires_at,
     };
     if let Some(token) = rotated {
-        let next = RefreshEntry { token, generation, ..entry };
+        let next =
+            RefreshEntry { token, generation, obtained_by: ObtainedBy::Refresh, grant: old.grant(), ..entry };
         while let Err(error) = store::save_refresh(tools.backend, guard, &next) {
             insist(tools, deadline, error)?;
         }
@@ -74,6 +75,26 @@ fn insist(tools: &Tools<'_>, deadline: Duration, error: store::Error) -> Result<
         return Err(Error::Unsaved(error));
     }
     tools.clock.pause(PAUSE);
+    Ok(())
+}
+
+/// A reply that is no usable grant may still have rotated the refresh token: the new one is kept, for the old
+/// one is spent. The mark stays, as after a crash.
+pub(super) fn rescue(
+    tools: &Tools<'_>,
+    guard: &Guard,
+    entry: RefreshEntry,
+    token: RefreshToken,
+) -> Result<(), Error> {
+    if token.same_as(&entry.token) {
+        return Ok(());
+    }
+    let deadline = tools.clock.monotonic() + tools.save_patience;
+    let generation = entry.generation.saturating_add(1);
+    let next = RefreshEntry { token, generation, obtained_by: ObtainedBy::Refresh, ..entry };
+    while let Err(error) = store::save_refresh(tools.backend, guard, &next) {
+        insist(tools, deadline, error)?;
+    }
     Ok(())
 }
 

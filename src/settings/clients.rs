@@ -39,10 +39,12 @@ impl Configured {
         &self.providers
     }
 
-    /// The provider that lists a service.
+    /// The provider that lists a service, or the longest prefix of it.
     #[must_use]
     pub fn serving(&self, service: &Service) -> Option<&Provider> {
-        self.providers.iter().find(|provider| provider.services.contains(service))
+        let lists =
+            |prefix: &Service| self.providers.iter().find(|provider| provider.services.contains(prefix));
+        service.prefixes().find_map(|prefix| lists(&prefix))
     }
 
     /// The provider a session belongs to: of several with the same client at the same endpoint, the one that

@@ -14,6 +14,7 @@ use crate::message::{Code, Failure};
 use crate::provider::Provider;
 use crate::store::keyring;
 use crate::store::mode::{Choices, Mode, Unknown};
+use crate::text::Escaped;
 
 pub use clients::Configured;
 pub use config::{Timeouts, check as check_config};
@@ -75,7 +76,7 @@ pub fn command() -> clap::Command {
 /// Reads the command line.
 pub fn invocation(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usage> {
     let matches = command().try_get_matches_from(arguments).map_err(|error| Usage {
-        text: error.render().to_string(),
+        text: escaped(&error.render().to_string()),
         exit: u8::try_from(error.exit_code()).unwrap_or(2),
     })?;
     let named = |word: &str| Verb::ALL.into_iter().find(|(_, known)| *known == word).map(|(verb, _)| verb);
@@ -83,6 +84,11 @@ pub fn invocation(arguments: impl IntoIterator<Item = OsString>) -> Result<Invoc
     let verb =
         verb.ok_or_else(|| Usage { text: "claviger: error: no such command\n".to_owned(), exit: 2 })?;
     Ok(Invocation { dialect: Dialect::Native, verb, storage: matches.get_one::<String>("storage").cloned() })
+}
+
+/// A complaint quotes what was typed, which may come from anywhere.
+fn escaped(text: &str) -> String {
+    text.lines().fold(String::new(), |shown, line| shown + &Escaped(line).to_string() + "\n")
 }
 
 /// An environment, so that tests can hand in their own.

@@ -16,7 +16,8 @@ impl Paths {
     /// `CLAVIGER_HOME` for both, else the platform's own places.
     pub(super) fn find(environment: Environment<'_>) -> Result<Self, Failure> {
         if let Some(home) = environment("CLAVIGER_HOME").filter(|home| !home.is_empty()) {
-            let home = PathBuf::from(home);
+            // Without a trailing slash, which would make a link in its place be followed.
+            let home: PathBuf = PathBuf::from(home).components().collect();
             if !home.is_absolute() {
                 let shown = home.display().to_string();
                 return Err(Failure::new(

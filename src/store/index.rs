@@ -123,7 +123,12 @@ impl Index {
     /// Reads every entry.
     pub fn all(&self) -> Result<Listing, Error> {
         let mut listing = Listing::default();
-        for file in self.sessions.folder.names()? {
+        // A stray file, as desktops leave them, is nobody's entry.
+        let ours = |file: &String| {
+            let digest = file.strip_suffix(".json").unwrap_or_default();
+            digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        for file in self.sessions.folder.names()?.into_iter().filter(ours) {
             match read(&self.sessions, &file, entry) {
                 Ok(Some(entry)) if file_of(&entry.name) == file => listing.entries.push(entry),
                 Ok(Some(_)) => {

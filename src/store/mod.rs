@@ -77,6 +77,13 @@ pub enum Error {
         /// What is wrong, in words of ours.
         why: String,
     },
+    /// It could not be read, which says nothing of what is in it.
+    Read {
+        /// The slot or file.
+        what: String,
+        /// What the system said.
+        why: String,
+    },
     /// A write failed; what was there before is still there.
     Write {
         /// The slot or file.
@@ -119,6 +126,7 @@ impl fmt::Display for Error {
             Self::Timeout { seconds } => write!(f, "the keyring did not answer within {seconds} s"),
             Self::Newer { what } => write!(f, "{what} was written by a newer claviger and is left untouched"),
             Self::Damaged { what, why, .. } => write!(f, "{what} is damaged: {why}"),
+            Self::Read { what, why } => write!(f, "{what} could not be read: {why}"),
             Self::Write { what, why } => write!(f, "{what} could not be written: {why}"),
             Self::Unsafe { path, why } => {
                 write!(f, "{} {why}", crate::text::Escaped(&path.display().to_string()))

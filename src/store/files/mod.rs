@@ -31,7 +31,7 @@ fn words(path: &Path) -> String {
 }
 
 fn unreadable(path: &Path, source: &io::Error) -> Error {
-    Error::Damaged { piece: Piece::File, what: words(path), why: source.to_string() }
+    Error::Read { what: words(path), why: source.to_string() }
 }
 
 fn unwritable(path: &Path, source: &io::Error) -> Error {

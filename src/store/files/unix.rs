@@ -88,6 +88,11 @@ impl Folder {
     pub fn delete(&self, name: &str) -> Result<bool, Error> {
         let Some(folder) = self.open()? else { return Ok(false) };
         let failed = |errno: Errno| unwritable(&self.path_of(name), &errno.into());
+        // What a killed writer left on its way to this name goes with it.
+        match rustix::fs::unlinkat(&folder, format!("{TEMPORARY}{name}"), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
         match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
             Ok(()) => rustix::fs::fsync(&folder).map(|()| true).map_err(failed),
             Err(Errno::NOENT) => Ok(false),

@@ -32,6 +32,7 @@ impl Folder {
     pub fn read(&self, name: &str, limit: usize) -> Result<Option<Content>, Error> {
         let path = self.path_of(name);
         let Some(file) = open(&path)? else { return Ok(None) };
+        inside_profile(&self.root)?;
         Ok(Some(Content { bytes: read_limited(&file, &path, limit)?, repaired: false }))
     }
 
@@ -59,6 +60,11 @@ impl Folder {
     /// Deletes a file; `false` when it was not there.
     pub fn delete(&self, name: &str) -> Result<bool, Error> {
         let path = self.path_of(name);
+        // What a killed writer left on its way to this name goes with it.
+        match std::fs::remove_file(self.path_of(&format!("{TEMPORARY}{name}"))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(&path, &error)),
+            _ => {}
+        }
         match std::fs::remove_file(&path) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -85,14 +91,10 @@ impl Folder {
         Ok(names)
     }
 
-    /// The profile's access list names the user, SYSTEM and administrators; a folder elsewhere would
-    /// inherit whatever its parent has.
     fn make(&self) -> Result<(), Error> {
-        let profile = known_folders::get_known_folder_path(known_folders::KnownFolder::Profile);
-        let profile = profile.and_then(|profile| profile.canonicalize().ok());
-        let existing = self.root.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
-        if !profile.zip(existing).is_some_and(|(profile, existing)| existing.starts_with(profile)) {
-            return Err(not_ours(&self.root, "is outside the user's profile"));
+        inside_profile(&self.root)?;
+        if self.path.is_dir() {
+            return Ok(());
         }
         std::fs::create_dir_all(&self.path).map_err(|source| unwritable(&self.path, &source))?;
         for (name, text) in MARKERS {
@@ -105,6 +107,19 @@ impl Folder {
             }
         }
         Ok(())
+    }
+}
+
+/// The profile's access list names the user, SYSTEM and administrators; a folder elsewhere would inherit
+/// whatever its parent has.
+fn inside_profile(root: &Path) -> Result<(), Error> {
+    let profile = known_folders::get_known_folder_path(known_folders::KnownFolder::Profile);
+    let profile = profile.and_then(|profile| profile.canonicalize().ok());
+    let existing = root.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
+    if profile.zip(existing).is_some_and(|(profile, existing)| existing.starts_with(profile)) {
+        Ok(())
+    } else {
+        Err(not_ours(root, "is outside the user's profile"))
     }
 }
 

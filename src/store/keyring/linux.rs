@@ -54,19 +54,24 @@ impl Session {
     }
 
     pub(super) fn read(&self, slot: &SlotName) -> Result<Option<Value>, Error> {
-        match self.find(slot)? {
-            Some(item) => item
-                .get_secret()
-                .map(|secret| Some(Zeroizing::new(secret)))
-                .map_err(|refusal| refused(&refusal)),
-            None => Ok(None),
+        let Some(item) = self.find(slot)? else {
+            // Some services hide what is locked; then nothing found is not nothing there.
+            return if self.is_locked()? { Err(Error::Locked) } else { Ok(None) };
+        };
+        match item.get_secret() {
+            Ok(secret) => Ok(Some(Zeroizing::new(secret))),
+            Err(refusal) if has_vanished(&refusal) => Ok(None),
+            Err(refusal) => Err(refused(&refusal)),
         }
     }
 
     pub(super) fn write(&self, slot: &SlotName, value: &Value) -> Result<(), Error> {
         const KIND: &str = "application/json";
         if let Some(item) = self.find(slot)? {
-            return item.set_secret(value, KIND).map_err(|refusal| refused(&refusal));
+            match item.set_secret(value, KIND) {
+                Err(refusal) if has_vanished(&refusal) => {}
+                done => return done.map_err(|refusal| refused(&refusal)),
+            }
         }
         let collection = self.default_collection()?;
         let label = format!("claviger: {}", slot.as_str());
@@ -77,7 +82,10 @@ impl Session {
     pub(super) fn delete(&self, slot: &SlotName) -> Result<bool, Error> {
         let items = self.search(attributes(slot.as_str()))?;
         for item in &items {
-            item.delete().map_err(|refusal| refused(&refusal))?;
+            match item.delete() {
+                Err(refusal) if !has_vanished(&refusal) => return Err(refused(&refusal)),
+                _ => {}
+            }
         }
         Ok(!items.is_empty())
     }
@@ -85,12 +93,27 @@ impl Session {
     pub(super) fn access_values(&self) -> Result<Vec<Value>, Error> {
         let mut values = Vec::new();
         for item in self.search(HashMap::from([("service", SERVICE)]))? {
-            let attributes = item.get_attributes().map_err(|refusal| refused(&refusal))?;
-            if attributes.get("username").and_then(|name| SlotName::found_access(name)).is_some() {
-                values.push(Zeroizing::new(item.get_secret().map_err(|refusal| refused(&refusal))?));
+            let found = item.get_attributes().and_then(|attributes| {
+                let name = attributes.get("username").and_then(|name| SlotName::found_access(name));
+                name.map(|_| item.get_secret()).transpose()
+            });
+            match found {
+                Ok(secret) => values.extend(secret.map(Zeroizing::new)),
+                // Erased since the search.
+                Err(refusal) if has_vanished(&refusal) => {}
+                Err(refusal) => return Err(refused(&refusal)),
             }
         }
         Ok(values)
+    }
+
+    fn is_locked(&self) -> Result<bool, Error> {
+        match self.default_collection() {
+            Err(Error::Locked) => Ok(true),
+            // Without a collection there is nothing to be locked.
+            Ok(_) | Err(Error::Unavailable { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The one item of a slot. Two can only stand there when another program made one; the one last
@@ -134,6 +157,19 @@ impl Session {
 /// Exactly the attributes keyring-core's stores use, so that others find what we stored and we find theirs.
 fn attributes(slot: &str) -> HashMap<&str, &str> {
     HashMap::from([("service", SERVICE), ("username", slot)])
+}
+
+/// An item that another process deleted between our search and our call.
+fn has_vanished(refusal: &Refusal) -> bool {
+    let Refusal::Dbus(error) = refusal else { return false };
+    matches!(
+        error.name(),
+        Some(
+            "org.freedesktop.DBus.Error.UnknownMethod"
+                | "org.freedesktop.DBus.Error.UnknownObject"
+                | "org.freedesktop.Secret.Error.NoSuchObject"
+        )
+    )
 }
 
 /// The library's errors hold names of D-Bus errors, no secrets.

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{Bundle, FORMAT, Fault, ObtainedBy, Record, RefreshEntry, Tombstone};
+use super::{Bundle, FORMAT, Fault, Grant, ObtainedBy, Record, RefreshEntry, Tombstone};
 use crate::address::Endpoint;
 use crate::fields::{self, Fields, Problem};
 use crate::limits::{SCOPES, SECRET_BYTES, SERVICES, SLOT_BYTES, TEXT_BYTES, TOKEN_BYTES, URL_BYTES};
@@ -99,6 +99,13 @@ struct RefreshOut<'a> {
     client_secret: Option<&'a str>,
     refresh_token: &'a str,
     generation: i64,
+    obtained_by: &'static str,
+    services: &'a [Service],
+    scopes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
 }
 
 /// Serialising into memory fails for no type here; an empty value would be refused on the next load. The
@@ -151,10 +158,7 @@ impl Bundle {
             token_type,
             access_token: self.access.as_ref().map(|_| token),
             obtained_at: *obtained_at,
-            obtained_by: match obtained_by {
-                ObtainedBy::Store => "store",
-                ObtainedBy::Refresh => "refresh",
-            },
+            obtained_by: obtained_by.as_str(),
             expires_at: *expires_at,
             refresh_token_expires_at: *refresh_token_expires_at,
             has_refresh_token: *has_refresh_token,
@@ -174,8 +178,7 @@ impl Bundle {
     /// Reads an access slot's bytes; `expected` is whose slot it was found in, where that is known.
     pub fn decode(bytes: &[u8], expected: Option<&SessionName>) -> Result<Self, Fault> {
         let (mut fields, name) = open(bytes, "access", expected)?;
-        let obtained_by = fields.required_text("obtainedBy", TEXT_BYTES)?;
-        let obtained_by = ObtainedBy::ALL.into_iter().find(|(_, word)| *word == obtained_by);
+        let obtained_by = obtained_by(&mut fields)?;
         let tombstone = match fields.object("tombstone")? {
             None => None,
             Some(mut inner) => {
@@ -188,23 +191,19 @@ impl Bundle {
                 Some(tombstone)
             }
         };
-        let services = fields.list("services", SERVICES, URL_BYTES)?.unwrap_or_default();
-        let services: Option<Vec<Service>> = services.iter().map(|text| Service::parse(text).ok()).collect();
+        let Grant { services, scopes, label, username } = grant(&mut fields)?;
         let record = Record {
             name,
-            label: fields.text("label", TEXT_BYTES)?,
-            username: fields.text("username", TEXT_BYTES)?,
-            services: services
-                .ok_or_else(|| fields.error("services", Problem::Wanted("a list of services")))?,
+            label,
+            username,
+            services,
             issuer: fields.text("issuer", URL_BYTES)?,
             token_endpoint: endpoint(&mut fields, "tokenEndpoint")?,
             client_id: fields.text("clientId", TEXT_BYTES)?,
-            scopes: fields.list("scopes", SCOPES, TEXT_BYTES)?.unwrap_or_default(),
+            scopes,
             token_type: fields.required_text("tokenType", TEXT_BYTES)?,
             obtained_at: required_time(&mut fields, "obtainedAt")?,
-            obtained_by: obtained_by
-                .map(|(by, _)| by)
-                .ok_or_else(|| fields.error("obtainedBy", Problem::Wanted("store or refresh")))?,
+            obtained_by,
             expires_at: time(&mut fields, "expiresAt")?,
             refresh_token_expires_at: time(&mut fields, "refreshTokenExpiresAt")?,
             has_refresh_token: fields.truth("hasRefreshToken")?,
@@ -225,7 +224,8 @@ impl RefreshEntry {
     /// The bytes for the refresh slot.
     #[must_use]
     pub fn encode(&self) -> Value {
-        let Self { name, token, destination, client_secret, generation } = self;
+        let Self { name, token, destination, client_secret, generation, obtained_by, grant } = self;
+        let Grant { services, scopes, label, username } = grant;
         let Destination { issuer, token_endpoint, revocation_endpoint, client_id } = destination;
         let out = RefreshOut {
             format: FORMAT,
@@ -238,6 +238,11 @@ impl RefreshEntry {
             client_secret: client_secret.as_ref().map(ClientSecret::reveal),
             refresh_token: token.reveal(),
             generation: *generation,
+            obtained_by: obtained_by.as_str(),
+            services,
+            scopes,
+            label: label.as_deref(),
+            username: username.as_deref(),
         };
         encode(&out, out.refresh_token)
     }
@@ -259,6 +264,8 @@ impl RefreshEntry {
             },
             client_secret: fields.parsed("clientSecret", SECRET_BYTES, ClientSecret::new)?,
             generation: generation(&mut fields)?,
+            obtained_by: obtained_by(&mut fields)?,
+            grant: grant(&mut fields)?,
         };
         fields.done()?;
         Ok(entry)
@@ -300,6 +307,23 @@ fn open(
         return Err(Fault::Damaged("it belongs to another session".to_owned()));
     }
     Ok((fields, name))
+}
+
+fn obtained_by(fields: &mut Fields) -> Result<ObtainedBy, fields::Error> {
+    let by = fields.parsed("obtainedBy", TEXT_BYTES, ObtainedBy::parse)?;
+    by.ok_or_else(|| fields.error("obtainedBy", Problem::Missing))
+}
+
+fn grant(fields: &mut Fields) -> Result<Grant, fields::Error> {
+    let services = fields.list("services", SERVICES, URL_BYTES)?;
+    let services = services.ok_or_else(|| fields.error("services", Problem::Missing))?;
+    let services: Option<Vec<Service>> = services.iter().map(|text| Service::parse(text).ok()).collect();
+    Ok(Grant {
+        services: services.ok_or_else(|| fields.error("services", Problem::Wanted("a list of services")))?,
+        scopes: fields.list("scopes", SCOPES, TEXT_BYTES)?.unwrap_or_default(),
+        label: fields.text("label", TEXT_BYTES)?,
+        username: fields.text("username", TEXT_BYTES)?,
+    })
 }
 
 fn endpoint(fields: &mut Fields, key: &str) -> Result<Option<Endpoint>, fields::Error> {

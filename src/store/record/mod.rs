@@ -68,6 +68,21 @@ pub enum ObtainedBy {
 
 impl ObtainedBy {
     const ALL: [(Self, &'static str); 2] = [(Self::Store, "store"), (Self::Refresh, "refresh")];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Refresh => "refresh",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        Self::ALL
+            .into_iter()
+            .find(|(_, word)| *word == text)
+            .map(|(by, _)| by)
+            .ok_or("must be store or refresh")
+    }
 }
 
 /// A refresh token that must not be sent again: recognised by a salted hash, not kept.
@@ -108,6 +123,17 @@ impl Record {
         })
     }
 
+    /// What was granted, for the refresh slot to repeat.
+    #[must_use]
+    pub fn grant(&self) -> Grant {
+        Grant {
+            services: self.services.clone(),
+            scopes: self.scopes.clone(),
+            label: self.label.clone(),
+            username: self.username.clone(),
+        }
+    }
+
     /// A session that is what it is: no refresh token, no expiry; an API key or personal access token.
     #[must_use]
     pub fn is_static(&self) -> bool {
@@ -137,6 +163,54 @@ pub struct RefreshEntry {
     pub client_secret: Option<ClientSecret>,
     /// The generation of the session it belongs to.
     pub generation: i64,
+    /// How it came to us.
+    pub obtained_by: ObtainedBy,
+    /// What was granted with it, repeated from the record.
+    pub grant: Grant,
+}
+
+/// What a store granted, in both slots: a store that is cut short between them leaves an older record beside
+/// the new refresh token, and the two must not be mixed into a session that nobody ever granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The services it was granted for.
+    pub services: Vec<Service>,
+    /// Scopes.
+    pub scopes: Vec<String>,
+    /// A word people use for the session.
+    pub label: Option<String>,
+    /// The user name some tools want beside the token.
+    pub username: Option<String>,
+}
+
+impl RefreshEntry {
+    /// Whether the record beside it is an older session's: written by a store that did not get to the access
+    /// slot. A refresh that did not get there belongs to the same session.
+    #[must_use]
+    pub fn outruns(&self, record: &Record) -> bool {
+        self.generation > record.generation && self.obtained_by == ObtainedBy::Store
+    }
+
+    /// The record as that store would have written it.
+    #[must_use]
+    pub fn completed(&self, record: Record) -> Record {
+        let Grant { services, scopes, label, username } = self.grant.clone();
+        let Destination { issuer, token_endpoint, client_id, .. } = self.destination.clone();
+        Record {
+            services,
+            scopes,
+            label,
+            username,
+            issuer,
+            token_endpoint: Some(token_endpoint),
+            client_id: Some(client_id),
+            refresh_token_expires_at: None,
+            has_refresh_token: Some(true),
+            generation: self.generation,
+            tombstone: None,
+            ..record
+        }
+    }
 }
 
 /// Why a value is not what it should be.
