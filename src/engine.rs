@@ -124,6 +124,24 @@ impl<'a> Call<'a> {
     }
 }
 
+/// What a damaged slot means to whoever is about to write over it or delete it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Damage {
+    /// It is in the way.
+    Stops,
+    /// It is as good as none.
+    Passes,
+}
+
+/// A slot before it is written over or deleted: what a newer version wrote, or what could not be read just now,
+/// is always in the way.
+fn readable<T>(loaded: Result<Option<T>, Error>, damage: Damage) -> Result<Option<T>, Error> {
+    match loaded {
+        Err(Error::Damaged { .. }) if damage == Damage::Passes => Ok(None),
+        other => other,
+    }
+}
+
 /// The store's errors as failures, for `?`.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {

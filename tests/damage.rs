@@ -516,3 +516,15 @@ fn a_refresh_token_beside_a_record_that_denies_it_is_still_revoked() {
     assert_eq!(call(&machine, Verb::Erase, &get()).1["revocation"], "revoked");
     assert_eq!(machine.keyring.slots.borrow().len(), 0);
 }
+
+#[test]
+fn an_erase_stops_at_what_a_newer_version_wrote_before_it_touches_either_backend() {
+    let machine = Machine::new(NOW);
+    store(&machine, "alice", true);
+    let folder = machine.home().join("slots");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join(digest(&slot("alice"))), br#"{"format":2}"#).unwrap();
+    let before = machine.keyring.slots.borrow().clone();
+    assert_eq!(call(&machine, Verb::Erase, &get()).1["error"]["code"], "STORE_NEWER");
+    assert_eq!(*machine.keyring.slots.borrow(), before);
+}

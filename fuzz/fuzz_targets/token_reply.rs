@@ -3,6 +3,7 @@
 #![no_main]
 
 use claviger::http::Reply;
+use claviger::limits::SERVER_TEXT_BYTES;
 use claviger::oauth::token::{Refused, read};
 use claviger::time::Timestamp;
 use claviger_fuzz::{assert_keepable, assert_plain_line};
@@ -28,7 +29,7 @@ fuzz_target!(|input: &[u8]| {
                 assert!((0..=86_400).contains(&retry_after.unwrap_or(0)), "{retry_after:?}");
             }
             Err(Refused::InvalidGrant { .. }) => assert!(matches!(status, 400 | 401), "{status}"),
-            Err(Refused::Rejected { error, .. }) => assert!(error.chars().count() <= 64),
+            Err(Refused::Rejected { error, .. }) => assert!(error.len() <= SERVER_TEXT_BYTES),
             Err(Refused::NoEndpoint | Refused::ProxyAuth) => assert!(matches!(status, 404 | 407 | 410)),
         }
     }

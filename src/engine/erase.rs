@@ -1,6 +1,6 @@
 //! `erase`: end a session, or drop one access token that was rejected.
 
-use super::Call;
+use super::{Call, Damage, readable};
 use crate::harden::Uninterrupted;
 use crate::lock::Guard;
 use crate::message::{Erase, Erased, Failure, Outcome, Revocation, WarningCode};
@@ -98,9 +98,16 @@ impl Call<'_> {
                 Ok(_) | Err(store::Error::Damaged { .. }) => {
                     reachable.push((storage, self.lock(name, storage)?));
                 }
-                Err(error) if storage == in_use => return Err(error.into()),
-                Err(error) => self.warn(WarningCode::BackendUnreachable, format!("not looked into: {error}")),
+                Err(error) if storage != in_use && error.is_out_of_reach() => {
+                    self.warn(WarningCode::BackendUnreachable, format!("not looked into: {error}"));
+                }
+                Err(error) => return Err(error.into()),
             }
+        }
+        // What a newer version wrote, in either, is found before anything is changed in the other.
+        for (storage, guard) in &reachable {
+            readable(store::load(self.backend(*storage), name), Damage::Passes)?;
+            readable(store::load_refresh(self.backend(*storage), guard, name), Damage::Passes)?;
         }
         let _calm = Uninterrupted::begin();
         let mut outcome = NOTHING;
@@ -145,10 +152,8 @@ impl Call<'_> {
         only_if: Option<&AccessToken>,
         services: &mut Vec<Service>,
     ) -> Result<Erased, Failure> {
-        let loaded = match store::load(backend, name) {
-            Err(store::Error::Damaged { .. }) if only_if.is_none() => None,
-            other => other?,
-        };
+        let damage = if only_if.is_none() { Damage::Passes } else { Damage::Stops };
+        let loaded = readable(store::load(backend, name), damage)?;
         if let Some(only_if) = only_if
             && !loaded
                 .as_ref()
@@ -157,12 +162,8 @@ impl Call<'_> {
         {
             return Ok(NOTHING);
         }
-        // Read before anything is marked: what a newer version wrote stays as it is.
-        let entry = match store::load_refresh(backend, guard, name) {
-            // What cannot be read cannot be revoked; erasing it is still owed.
-            Err(store::Error::Damaged { .. }) => None,
-            other => other?,
-        };
+        // What is damaged cannot be revoked; erasing it is still owed.
+        let entry = readable(store::load_refresh(backend, guard, name), Damage::Passes)?;
         if let Some(session) = loaded {
             let Bundle { record, .. } = session.into_bundle();
             services.extend(record.services.iter().cloned());

@@ -83,10 +83,12 @@ impl Call<'_> {
         let failure = error::of_refresh(fault, &name, self.login_command(&name.service));
         let Some(freshness) = freshness.filter(|_| !asked.ask.force) else { return Err(failure) };
         let current = store::load(self.backend(session.storage()), &name)?;
-        let usable = |current: &Persisted| {
-            !current.record().erased && policy::is_valid(current, self.world.clock.now())
+        let Some(current) = current.filter(|current| !current.record().erased) else {
+            return Err(error::of_refresh(refresh::Error::Gone, &name, self.login_command(&name.service)));
         };
-        let Some(current) = current.filter(usable) else { return Err(failure) };
+        if !policy::is_valid(&current, self.world.clock.now()) {
+            return Err(failure);
+        }
         let window = configured_window(&self.world.settings.providers, current.record());
         let renewed = current.record().generation != session.record().generation
             && policy::judge(&current, asked.ask, window, self.world.clock.now()) == Verdict::Serve;

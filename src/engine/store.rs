@@ -1,6 +1,6 @@
 //! `store`: keep a bundle, whole or not at all.
 
-use super::Call;
+use super::{Call, Damage, readable};
 use crate::harden::Uninterrupted;
 use crate::limits::SERVICES;
 use crate::lock::Guard;
@@ -132,13 +132,8 @@ impl Call<'_> {
         let backend = self.backend(other);
         let there = backend.reach().and_then(|()| backend.read(&name.access_slot()));
         match there {
-            Ok(_) => Ok(Some(other)),
-            Err(
-                error @ (store::Error::Unavailable { .. }
-                | store::Error::Locked
-                | store::Error::Timeout { .. }
-                | store::Error::Denied { .. }),
-            ) => {
+            Ok(_) | Err(store::Error::Damaged { .. }) => Ok(Some(other)),
+            Err(error) if error.is_out_of_reach() => {
                 let known = self
                     .world
                     .index
@@ -166,8 +161,8 @@ impl Call<'_> {
         destination: Option<&Destination>,
     ) -> Result<(), Failure> {
         let backend = self.backend(other);
-        let copy = readable(store::load(backend, &request.name), true)?;
-        readable(store::load_refresh(backend, guard, &request.name), true)?;
+        let copy = readable(store::load(backend, &request.name), Damage::Passes)?;
+        readable(store::load_refresh(backend, guard, &request.name), Damage::Passes)?;
         if !request.replace && copy.is_some_and(|copy| conflicts(copy.record(), destination)) {
             return Err(conflict(&request.name));
         }
@@ -184,8 +179,10 @@ impl Call<'_> {
     ) -> Result<Record, Failure> {
         let backend = self.backend(storage);
         let replace = request.replace;
-        let existing = readable(store::load(backend, &request.name), replace)?;
-        readable(store::load_refresh(backend, guard, &request.name), replace)?;
+        // Whoever says `replace` wants what is there gone, readable or not.
+        let damage = if replace { Damage::Passes } else { Damage::Stops };
+        let existing = readable(store::load(backend, &request.name), damage)?;
+        readable(store::load_refresh(backend, guard, &request.name), damage)?;
         let conflicts = |existing: &store::Persisted| conflicts(existing.record(), destination.as_ref());
         if !replace && existing.as_ref().is_some_and(conflicts) {
             return Err(conflict(&request.name));
@@ -350,14 +347,6 @@ fn destination_of(provider: &Provider, request: &Store) -> Result<Option<Destina
         message,
         "add it to config.toml, or give `tokenEndpoint` and `clientId` in the request",
     ))
-}
-
-/// A damaged slot is in the way, unless whoever stores wants it gone; one of a newer version always is.
-fn readable<T>(loaded: Result<Option<T>, store::Error>, replace: bool) -> Result<Option<T>, store::Error> {
-    match loaded {
-        Err(store::Error::Damaged { .. }) if replace => Ok(None),
-        other => other,
-    }
 }
 
 /// Whether a living session would lose its issuer or client to another.

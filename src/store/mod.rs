@@ -100,6 +100,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the backend itself could not be asked: what is in it stays as it is.
+    #[must_use]
+    pub fn is_out_of_reach(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Locked | Self::Denied { .. } | Self::Timeout { .. })
+    }
+}
+
 /// What can be damaged; each is mended in its own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {

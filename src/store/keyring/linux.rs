@@ -92,7 +92,11 @@ impl Session {
 
     pub(super) fn access_values(&self) -> Result<Vec<Value>, Error> {
         let mut values = Vec::new();
-        for item in self.search(HashMap::from([("service", SERVICE)]))? {
+        let items = self.search(HashMap::from([("service", SERVICE)]))?;
+        if items.is_empty() && self.is_locked()? {
+            return Err(Error::Locked);
+        }
+        for item in items {
             let found = item.get_attributes().and_then(|attributes| {
                 let name = attributes.get("username").and_then(|name| SlotName::found_access(name));
                 name.map(|_| item.get_secret()).transpose()
