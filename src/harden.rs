@@ -30,6 +30,17 @@ fn quiet_panics() {
     }));
 }
 
+/// Overwrites what calls that have returned left on this thread's stack, as far down as a cipher's or a hash's
+/// working blocks reach. The wiping allocator does not see those. Best effort: registers and the frames of
+/// callers are out of reach.
+#[inline(never)]
+pub fn scrub_stack() {
+    const REACH: usize = 16 * 1024;
+    let mut dead = [0_u8; REACH];
+    zeroize::Zeroize::zeroize(&mut dead);
+    std::hint::black_box(&dead);
+}
+
 /// Keeps interrupts from this thread while it lives: from lock to save, a Ctrl-C or a closing terminal
 /// must not fall between the server's rotation and our write. What came meanwhile arrives at the end.
 #[must_use]

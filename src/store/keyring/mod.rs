@@ -118,6 +118,8 @@ fn start(access: Access, deadline: Duration) -> Result<Worker, Error> {
                 }
                 answered = answer(&access, &mut session, &call);
             }
+            // The cipher of the keyring's session worked on the secret's blocks down there.
+            crate::harden::scrub_stack();
             if outbox.send(answered).is_err() {
                 return;
             }
