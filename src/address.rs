@@ -76,6 +76,12 @@ pub fn parse(text: &str) -> Result<Url, Error> {
     if let Some(domain) = url.domain().and_then(|domain| domain.strip_suffix('.')).map(str::to_owned) {
         url.set_host(Some(&domain)).map_err(|_| Error::Invalid("is not a valid URL"))?;
     }
+    // Full-width forms of punctuation become that punctuation on the way to ASCII, and no other reader of the
+    // canonical form would take it for a host.
+    let host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if url.domain().is_some_and(|domain| !domain.bytes().all(host_byte)) {
+        return Err(Error::Invalid("has a host with a character that no host name may hold"));
+    }
     if url.domain().is_some_and(|domain| domain.split('.').any(str::is_empty)) {
         return Err(Error::Invalid("has a host with an empty part"));
     }
@@ -169,6 +175,9 @@ mod tests {
             "",
             "https://[::1",
             "https://exa mple.com",
+            "https://a\u{ff5b}b\u{ff02}c\u{ff40}.example",
+            "https://a!b.example",
+            "https://a$b.example",
         ] {
             assert!(parse(hostile).is_err(), "{hostile:?}");
         }

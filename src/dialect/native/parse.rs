@@ -76,7 +76,7 @@ fn bad(verb: Verb, error: &Error) -> Failure {
     let hint = match (&error.problem, keys(verb)) {
         (Problem::Unknown | Problem::Missing, []) => "it takes no keys".to_owned(),
         (Problem::Unknown | Problem::Missing, keys) => format!("it takes {}", keys.join(", ")),
-        _ => String::new(),
+        _ => "mend the request; nothing was changed".to_owned(),
     };
     Failure::new(Code::BadRequest, format!("bad request: {error}"), hint)
 }
