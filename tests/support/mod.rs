@@ -1,9 +1,11 @@
-//! What the tests share: the real binary in a folder of its own, an authorization server, a private keyring,
-//! and a world in memory.
+//! What the tests share: the real binary in a folder of its own, an authorization server, a private keyring
+//! (a real one, or one with chosen habits), and a world in memory.
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses its own part of this")]
 
 pub mod bus;
+#[cfg(target_os = "linux")]
+pub mod scripted;
 pub mod server;
 pub mod world;
 
