@@ -29,11 +29,7 @@ impl SystemClock {
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the World's clock")]
     fn now(&self) -> Timestamp {
-        let seconds = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
-            Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
-        };
-        Timestamp::from_unix(seconds)
+        Timestamp::from_system(SystemTime::now())
     }
 
     fn monotonic(&self) -> Duration {

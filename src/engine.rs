@@ -6,11 +6,16 @@
 //! erase  choose ─ lock ─ mark erased ─ revoke ─ refresh slot, access slot, index
 //! ```
 
+mod doctor;
 mod erase;
 mod find;
 mod get;
 mod list;
+mod place;
+mod relocate;
+mod show;
 mod store;
+mod undo;
 
 use std::cell::RefCell;
 
@@ -18,12 +23,10 @@ use crate::clock::Clock;
 use crate::error;
 use crate::http::Http;
 use crate::message::{Code, Failure, Outcome, Request, Warning, WarningCode};
-use crate::refresh::turn::{Locks, Turn};
-use crate::session::{SessionName, Storage};
+use crate::refresh::turn::Locks;
 use crate::settings::Settings;
 use crate::store::index::Index;
-use crate::store::mode::{Mode, Pin, Source};
-use crate::store::plaintext::Plaintext;
+use crate::store::mode::Pin;
 use crate::store::{Backend, Error};
 
 /// Everything outside the program, handed in by `main` or by a test.
@@ -33,7 +36,7 @@ pub struct World<'a> {
     /// The keyring.
     pub keyring: &'a dyn Backend,
     /// The files.
-    pub plaintext: &'a Plaintext,
+    pub plaintext: &'a dyn Backend,
     /// The index.
     pub index: &'a Index,
     /// This machine's pin.
@@ -44,6 +47,8 @@ pub struct World<'a> {
     pub clock: &'a dyn Clock,
     /// The locks.
     pub locks: &'a Locks,
+    /// Says a line to people at once: before a wait, before a token goes where it was not expected.
+    pub tell: &'a dyn Fn(&str),
 }
 
 /// One request being served, with what is worth telling beside the outcome.
@@ -61,6 +66,9 @@ pub fn serve(world: &World<'_>, request: Request) -> (Result<Outcome, Failure>, 
         Request::Erase(request) => call.erase(&request),
         Request::List(request) => call.list(&request),
         Request::Capabilities => Ok(list::capabilities()),
+        Request::ShowStorage => call.show_storage(),
+        Request::MoveStorage(to) => call.move_all(to),
+        Request::Doctor { fix } => Ok(call.doctor(fix)),
     };
     if world.plaintext.repaired() {
         call.warn(
@@ -77,35 +85,6 @@ impl<'a> Call<'a> {
         let mut warnings = self.warnings.borrow_mut();
         if !warnings.contains(&warning) {
             warnings.push(warning);
-        }
-    }
-
-    fn backend(&self, storage: Storage) -> &'a dyn Backend {
-        match storage {
-            Storage::Keyring => self.world.keyring,
-            Storage::Plaintext => self.world.plaintext,
-        }
-    }
-
-    /// Where sessions are, and who said so: flag, environment, configuration, pin, default.
-    fn mode(&self) -> Result<Mode, Failure> {
-        let settings = self.world.settings;
-        if let Some(chosen) = settings.chosen {
-            return Ok(chosen);
-        }
-        let pinned = self.world.pin.read(&settings.machine).map_err(|error| error::of_store(&error))?;
-        Ok(match pinned {
-            Some(storage) => Mode { storage, source: Source::Pin },
-            None => Mode { storage: Storage::Keyring, source: Source::Default },
-        })
-    }
-
-    /// The lock of a session in a backend, waited for.
-    fn lock(&self, name: &SessionName, storage: Storage) -> Result<crate::lock::Guard, Failure> {
-        let turn = self.world.locks.take(&name.access_slot(), storage, self.world.clock, |_| Ok(None::<()>));
-        match turn.map_err(|error: crate::lock::Error| error::of_lock(&error))? {
-            Turn::Mine(guard) => Ok(guard),
-            Turn::Answered(()) | Turn::TimedOut => Err(error::lock_timeout(name)),
         }
     }
 

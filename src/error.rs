@@ -9,9 +9,16 @@ use crate::oauth::token::Refused;
 use crate::provider::Misconfigured;
 use crate::refresh;
 use crate::refresh::backoff::Pause;
-use crate::session::{SessionName, Storage};
+use crate::session::{SessionName, SlotName, Storage};
 use crate::store;
 use crate::text::Escaped;
+
+/// What to do where there is no keyring.
+const NO_KEYRING: &str = if cfg!(target_os = "linux") {
+    "see to the keyring (a Secret Service on the session bus), or use files: CLAVIGER_STORAGE=plaintext for this call, `claviger storage move plaintext` for good"
+} else {
+    "see to the system's keyring, or use files: CLAVIGER_STORAGE=plaintext for this call, `claviger storage move plaintext` for good"
+};
 
 /// How people sign in again: the provider's own command where the configuration names it.
 #[must_use]
@@ -27,14 +34,11 @@ pub fn login_hint(command: Option<&str>) -> String {
 #[must_use]
 pub fn of_store(error: &store::Error) -> Failure {
     let (code, hint) = match error {
-        store::Error::Unavailable { storage: Storage::Keyring, .. } => (
-            Code::StoreUnavailable,
-            "start a keyring (a Secret Service on a session bus), or choose files with CLAVIGER_STORAGE=plaintext",
-        ),
+        store::Error::Unavailable { storage: Storage::Keyring, .. } => (Code::StoreUnavailable, NO_KEYRING),
         store::Error::Unavailable { storage: Storage::Plaintext, .. } => {
             (Code::StoreUnavailable, "make the state folder reachable, or set CLAVIGER_HOME")
         }
-        store::Error::Locked => (Code::StoreLocked, "unlock the keyring and try again"),
+        store::Error::Locked(_) => (Code::StoreLocked, "unlock the keyring and try again"),
         store::Error::Denied { .. } => (Code::StoreDenied, "allow claviger in the keyring's own settings"),
         store::Error::Timeout { .. } => (
             Code::StoreTimeout,
@@ -50,7 +54,12 @@ pub fn of_store(error: &store::Error) -> Failure {
             Code::AuthStoreWriteFailed,
             "see to the disk or keyring and try again; what was there before is still there",
         ),
-        store::Error::Unsafe { .. } => (Code::StoreDenied, "see to the owner and permissions, or remove it"),
+        store::Error::Unsafe { path, .. } if path.is_dir() => {
+            (Code::StoreDenied, "see to its owner and permissions")
+        }
+        store::Error::Unsafe { .. } => {
+            (Code::StoreDenied, "see who put it there; if nothing needs it, remove it")
+        }
     };
     Failure::new(code, error.to_string(), hint)
 }
@@ -91,10 +100,10 @@ pub fn of_lock(error: &lock::Error) -> Failure {
 
 /// Another process held the lock for as long as we could wait.
 #[must_use]
-pub fn lock_timeout(name: &SessionName) -> Failure {
+pub fn lock_timeout(slot: &SlotName) -> Failure {
     Failure::new(
         Code::LockTimeout,
-        format!("another process is busy with the session of {} for {}", name.account, name.service),
+        format!("another process is busy with the session of slot {slot}"),
         "try again; if it never ends, see which process holds the lock",
     )
 }
@@ -117,6 +126,11 @@ pub fn of_refresh(error: refresh::Error, name: &SessionName, login_command: Opti
             Code::NotFound,
             format!("{session} was changed meanwhile, and is no longer granted for the service asked for"),
             login_hint(login_command),
+        ),
+        refresh::Error::Moving => Failure::new(
+            Code::LockTimeout,
+            format!("{session} is being moved from one storage to the other"),
+            "try again; the next call finishes a move that was cut short",
         ),
         refresh::Error::NoRefreshToken => Failure::new(
             Code::AuthRefreshUnavailable,
@@ -147,7 +161,7 @@ pub fn of_refresh(error: refresh::Error, name: &SessionName, login_command: Opti
                 ),
             )
         },
-        refresh::Error::LockTimeout => lock_timeout(name),
+        refresh::Error::LockTimeout => lock_timeout(&name.access_slot()),
         refresh::Error::Lock(error) => of_lock(&error),
         refresh::Error::Store(error) => of_store(&error),
         refresh::Error::Unsaved(error) => Failure::new(

@@ -48,6 +48,7 @@
 )]
 
 pub mod address;
+pub mod cli;
 pub mod clock;
 pub mod dialect;
 pub mod engine;
@@ -74,23 +75,28 @@ pub mod time;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use dialect::{Rendered, Verb};
+use dialect::{Dialect, Rendered, Verb};
 use engine::World;
 use message::{Code, Failure, Request};
-use settings::{Environment, Invocation, Settings};
+use settings::{Command, Environment, Invocation, Settings};
 use terminal::Input;
 
 /// Answers one invocation: reads the request, then the settings, then lets `with_world` build what the
-/// engine needs, and renders what came of it.
+/// engine needs, and renders what came of it. `input` is read only where the request comes from there.
 pub fn run(
     invocation: Invocation,
-    input: std::io::Result<Input>,
+    input: impl FnOnce(Verb) -> std::io::Result<Input>,
     environment: Environment<'_>,
     with_world: impl FnOnce(&Settings, &mut dyn FnMut(&World<'_>)),
 ) -> Rendered {
-    let Invocation { dialect, verb, storage } = invocation;
+    let Invocation { command, storage } = invocation;
+    let (request, form) = match command {
+        Command::Protocol { dialect, verb } => (request(dialect, verb, input(verb)), Form::Dialect(dialect)),
+        Command::People { request, json: true } => (Ok(request), Form::Dialect(Dialect::Native)),
+        Command::People { request, json: false } => (Ok(request), Form::People),
+    };
     let mut warnings = Vec::new();
-    let result = request(dialect, verb, input).and_then(|request| {
+    let result = request.and_then(|request| {
         let settings = Settings::read(storage, environment)?;
         let mut request = Some(request);
         let mut result = None;
@@ -112,7 +118,16 @@ pub fn run(
             )),
         }
     });
-    dialect.render(&result, &warnings)
+    match form {
+        Form::Dialect(dialect) => dialect.render(&result, &warnings),
+        Form::People => cli::render(&result, &warnings),
+    }
+}
+
+/// What a reply looks like.
+enum Form {
+    Dialect(Dialect),
+    People,
 }
 
 /// Writes a reply: the lines for people, then the whole of standard output in one go. Gives the exit status.
@@ -130,6 +145,13 @@ pub fn deliver(rendered: &Rendered) -> u8 {
     }
 }
 
+/// Says a line to people at once, ahead of the reply.
+pub fn tell(line: &str) {
+    // Whoever closed stderr does not want to know.
+    let _ =
+        terminal::stderr().and_then(|stderr| terminal::write_whole(stderr, format!("{line}\n").as_bytes()));
+}
+
 /// Reads the request of a verb; one that may be empty never waits on a terminal.
 pub fn input(verb: Verb) -> std::io::Result<Input> {
     if terminal::stdin_is_terminal() {
@@ -143,7 +165,7 @@ pub fn input(verb: Verb) -> std::io::Result<Input> {
     terminal::read_bounded(terminal::stdin()?, limits::REQUEST_BYTES)
 }
 
-fn request(dialect: dialect::Dialect, verb: Verb, input: std::io::Result<Input>) -> Result<Request, Failure> {
+fn request(dialect: Dialect, verb: Verb, input: std::io::Result<Input>) -> Result<Request, Failure> {
     match input {
         Ok(Input::Whole(bytes)) => dialect.parse(verb, &bytes),
         Ok(Input::Over) => Err(Failure::new(

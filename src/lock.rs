@@ -79,6 +79,8 @@ pub struct Guard {
     path: PathBuf,
     slot: SlotName,
     storage: Storage,
+    /// It guards the other backend too.
+    both: bool,
     keep: KeepUntilExit,
 }
 
@@ -86,7 +88,14 @@ impl Guard {
     /// Whether this guard is for that session in that backend.
     #[must_use]
     pub fn covers(&self, slot: &SlotName, storage: Storage) -> bool {
-        self.slot == *slot && self.storage == storage
+        self.slot == *slot && (self.storage == storage || self.both)
+    }
+
+    /// The same guard, where both backends keep their locks in one folder: it is one file, and nobody else can have
+    /// it for either.
+    pub fn for_both(mut self) -> Self {
+        self.both = true;
+        self
     }
 
     /// Whether the lock file is still the one we hold: asked again just before anything irrevocable, in
@@ -144,7 +153,8 @@ struct Target {
 
 impl Target {
     fn held(self, file: File) -> Guard {
-        Guard { file: Some(file), path: self.path, slot: self.slot, storage: self.storage, keep: self.keep }
+        let Self { path, slot, storage, keep } = self;
+        Guard { file: Some(file), path, slot, storage, both: false, keep }
     }
 
     fn io(&self, source: io::Error) -> Error {

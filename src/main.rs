@@ -30,10 +30,7 @@ static HEAP: ZeroAlloc<System> = ZeroAlloc(System);
 fn main() -> ExitCode {
     claviger::harden::process();
     let rendered = match invocation(std::env::args_os()) {
-        Ok(invocation) => {
-            let input = claviger::input(invocation.verb);
-            claviger::run(invocation, input, &environment, with_real_world)
-        }
+        Ok(invocation) => claviger::run(invocation, claviger::input, &environment, with_real_world),
         Err(usage) => usage.rendered(),
     };
     ExitCode::from(claviger::deliver(&rendered))
@@ -43,7 +40,7 @@ fn with_real_world(settings: &Settings, serve: &mut dyn FnMut(&World<'_>)) {
     let keep = KeepUntilExit::default();
     serve(&World {
         settings,
-        keyring: &Keyring::new(settings.keyring.clone(), settings.timeouts.keyring, keep.clone()),
+        keyring: &Keyring::new(settings.keyring.clone(), settings.keyring_patience(), keep.clone()),
         plaintext: &Plaintext::new(&settings.state),
         index: &Index::new(&settings.state),
         pin: &Pin::new(&settings.state),
@@ -55,5 +52,6 @@ fn with_real_world(settings: &Settings, serve: &mut dyn FnMut(&World<'_>)) {
             keep,
             patience: settings.timeouts.lock,
         },
+        tell: &claviger::tell,
     });
 }

@@ -1,5 +1,9 @@
 //! What may be asked and what may be told, in every dialect alike.
 
+mod storage;
+
+pub use storage::{Finding, Health, Relocated, Shown};
+
 use crate::address::Endpoint;
 use crate::secret::{AccessToken, ClientSecret, RefreshToken};
 use crate::session::{Profile, Service, SessionName, Storage};
@@ -18,6 +22,15 @@ pub enum Request {
     List(List),
     /// What can you do?
     Capabilities,
+    /// Where are sessions kept, and why?
+    ShowStorage,
+    /// Move every session there.
+    MoveStorage(Storage),
+    /// What is wrong with where sessions are kept?
+    Doctor {
+        /// And mend it.
+        fix: bool,
+    },
 }
 
 /// Asks for a live access token.
@@ -136,6 +149,12 @@ pub enum Outcome {
     Listed(Vec<Listed>),
     /// What this build can do.
     Capabilities(Capabilities),
+    /// Where sessions are kept.
+    Shown(Box<Shown>),
+    /// The sessions were moved.
+    Relocated(Relocated),
+    /// What was found about where sessions are kept.
+    Examined(Vec<Finding>),
 }
 
 /// A live token and how it came about. Made from what the store returned, never from a server's reply (I2).
@@ -318,6 +337,7 @@ pub struct Warning {
 pub enum WarningCode {
     Stale,
     ValidityShort,
+    StoredPlaintext,
     OtherCopy,
     PinFailed,
     BackendUnreachable,

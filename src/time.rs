@@ -1,6 +1,7 @@
 //! Points in time, in whole seconds of Unix time, written as RFC 3339 UTC with `Z`.
 
 use std::fmt;
+use std::time::SystemTime;
 
 /// Seconds since 1970-01-01T00:00:00Z. Arithmetic saturates: a hostile clock or server never overflows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +18,15 @@ impl Timestamp {
     #[must_use]
     pub fn from_unix(seconds: i64) -> Self {
         Self(seconds.clamp(-62_135_596_800, Self::LAST))
+    }
+
+    /// A point in time as the system counts it.
+    #[must_use]
+    pub fn from_system(time: SystemTime) -> Self {
+        Self::from_unix(match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+        })
     }
 
     /// Unix seconds.

@@ -146,8 +146,8 @@ fn the_storage_is_explained_and_misspelling_it_names_the_source() {
     let misspelt = with(&["--storage", "plaintext"], &[("CLAVIGER_STORAGE", "keychain")], "get", &get());
     assert_eq!(misspelt.code(6), "CONFIG_INVALID");
     assert!(misspelt.stderr.contains("CLAVIGER_STORAGE"), "{}", misspelt.stderr);
-    // Nobody steered: the default is the keyring, and there is none here. Files are never fallen back to.
-    assert_eq!(with(&[], &[], "get", &get()).code(5), "STORE_UNAVAILABLE");
+    // Nobody steered: the default is the keyring, and as there is none here, a read uses the files and says so.
+    assert_eq!(with(&[], &[], "get", &get()).ok()["storage"], "plaintext");
     sandbox.configure("storage = \"plaintext\"\n");
     assert_eq!(with(&[], &[], "get", &get()).ok()["storage"], "plaintext");
     assert_eq!(with(&["--storage", "keyring"], &[], "get", &get()).code(5), "STORE_UNAVAILABLE");

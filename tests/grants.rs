@@ -100,7 +100,7 @@ fn a_refresh_token_goes_to_the_endpoint_in_its_own_slot_whatever_the_record_says
 #[test]
 fn a_providers_secret_never_goes_to_an_endpoint_that_came_by_store() {
     let machine = Machine {
-        variables: vec![("ACME_SECRET".to_owned(), "CS-provider".to_owned())],
+        variables: vec![("ACME_SECRET".to_owned(), "CS-provider".to_owned())].into(),
         ..Machine::new("2026-01-01T00:00:00Z")
     };
     let config = format!(

@@ -26,12 +26,13 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("1 pure",    "message",  "address secret session time"),
     ("1 pure",    "dialect",  "message address fields limits secret session time"),
     ("1 pure",    "resolve",  "message session"),
-    ("2 state",   "store",    "address fields folder limits lock provider secret session text time terminal harden"),
+    ("2 state",   "store",    "address clock fields folder limits lock provider secret session text time terminal harden"),
     ("3 policy",  "oauth",    "address fields http limits provider secret time"),
     ("3 policy",  "refresh",  "clock fields harden http limits lock oauth provider secret session store time"),
     ("4 edge",    "settings", "address dialect fields http limits message provider secret session store text"),
     ("4 edge",    "error",    "http lock message oauth provider refresh session store text"),
-    ("5 top",     "engine",   "clock dialect error harden http limits lock message oauth provider refresh resolve secret session settings store"),
+    ("5 top",     "cli",      "dialect message"),
+    ("5 top",     "engine",   "clock dialect error harden http limits lock message oauth provider refresh resolve secret session settings store text time"),
 ];
 
 fn table() -> Vec<(&'static str, Vec<&'static str>)> {
@@ -171,4 +172,35 @@ fn every_promise_of_the_library_page_names_an_enforcer_that_exists() {
             assert!(root.join(name).exists(), "{page} names {name}, which is not there");
         }
     }
+}
+
+/// `file.rs` and the names that follow it, each in backquotes, in every table row of `tests/README.md`.
+#[test]
+fn every_test_that_the_table_of_requirements_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = std::fs::read_to_string(root.join("tests/README.md")).unwrap();
+    let rows: Vec<&str> =
+        table.lines().filter(|line| line.starts_with("| ") && line.contains(".rs`")).collect();
+    let numbered = |line: &str| line[2..].starts_with(|c: char| c.is_ascii_digit());
+    let all = table.lines().filter(|line| line.starts_with("| ") && numbered(line)).count();
+    assert_eq!(all, 29 + 15 + 11 + 4, "a row for each");
+    let mut named = 0;
+    for row in rows.iter().filter(|row| numbered(row)) {
+        let mut text = String::new();
+        let last = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for word in last.split('`').skip(1).step_by(2) {
+            let ending = Path::new(word).extension().map(|ending| ending.to_string_lossy().into_owned());
+            if ending.as_deref() == Some("rs") {
+                let path =
+                    if word.starts_with("src/") { root.join(word) } else { root.join("tests").join(word) };
+                text = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("no file {word}: {row}"));
+            } else if ending.as_deref() == Some("txt") {
+                assert!(root.join("protocol").join(word).exists(), "no transcript {word}: {row}");
+            } else {
+                assert!(text.contains(&format!("fn {word}()")), "no test {word}: {row}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 40, "{named}");
 }

@@ -47,7 +47,16 @@ fn every_transcript_fits_the_schemas() {
     for (path, text) in files("transcripts", "txt") {
         let header = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
         let body = |mark: &str| text.lines().find_map(|line| line.strip_prefix(mark)).unwrap_or_default();
-        let verb = header("verb:").unwrap();
+        let verb = match (header("verb:"), header("command:")) {
+            (Some(verb), None) => verb,
+            (None, Some(command)) if !command.contains("--json") => continue,
+            (None, Some(command)) => match command.split_whitespace().next() {
+                Some("doctor") => "doctor",
+                _ if command.contains("move") => "moved",
+                _ => "storage",
+            },
+            _ => panic!("{}: either `verb` or `command`", path.display()),
+        };
         let reply: Value = serde_json::from_str(body("< ")).unwrap_or_else(|_| panic!("{}", path.display()));
         let code = reply["error"]["code"].as_str();
         fits(&if code.is_some() { "reply-error".to_owned() } else { format!("reply-{verb}") }, &reply);
@@ -96,6 +105,10 @@ fn the_examples_of_slots_are_read_and_fit() {
         let kind = name.split('-').next().unwrap();
         fits(&format!("slot-{kind}"), &value);
         let bytes = value.to_string();
+        if kind == "chunks" {
+            put_together(&bytes);
+            continue;
+        }
         // Format 1 is users' stored state: these files are kept for ever, and every version must read them.
         let session = || Bundle::decode(bytes.as_bytes(), None).map(|bundle| bundle.record.name);
         if kind == "access" {
@@ -110,6 +123,18 @@ fn the_examples_of_slots_are_read_and_fit() {
         };
         assert!(RefreshEntry::decode(bytes.as_bytes(), &expected).is_ok(), "{name}");
     }
+}
+
+/// The head of a value of 3,000 times `x`.
+fn put_together(head: &str) {
+    let vault = support::vault::Vault::with_limit(support::vault::WINDOWS);
+    vault.change(|values| {
+        values.insert("s#a".to_owned(), head.as_bytes().to_vec());
+        values.insert("s#a/3.0".to_owned(), vec![b'x'; support::vault::WINDOWS]);
+        values.insert("s#a/3.1".to_owned(), vec![b'x'; 3000 - support::vault::WINDOWS]);
+    });
+    let mut slots = claviger::store::keyring::Chunked::new(vault, Some(support::vault::WINDOWS));
+    assert_eq!(slots.read("s#a").unwrap().unwrap().len(), 3000);
 }
 
 #[test]

@@ -108,3 +108,37 @@ fn writers_of_two_sessions_never_lose_each_others_writes() {
         assert_eq!(reply["accessToken"], json!(format!("AT-{account}")));
     }
 }
+
+#[test]
+fn sessions_moved_to_and_fro_under_a_storm_are_never_lost_and_no_token_is_spent_twice() {
+    let Some(bus) = Bus::with_keyring() else { return };
+    let server = Server::start("RT1-first");
+    let sandbox = Sandbox::new(&[("DBUS_SESSION_BUS_ADDRESS", &bus.address)]);
+    sandbox.configure("[timeouts]\nkeyring = 30\n");
+    sandbox.run("store", &expired(&server, "RT1-first")).ok();
+    let forced = json!({ "service": support::SERVICE, "forceRefresh": true }).to_string();
+    for round in 0..6 {
+        let to = if round % 2 == 0 { "plaintext" } else { "keyring" };
+        let number = std::cell::Cell::new(0);
+        let answers = storm(14, forced.as_bytes(), || {
+            number.set(number.get() + 1);
+            // In the midst of them one moves everything.
+            if number.get() == 5 {
+                let mut command = sandbox.command("storage");
+                command.args(["move", to]);
+                return command;
+            }
+            sandbox.command("get")
+        });
+        for answer in &answers {
+            assert_eq!(answer.exit, 0, "round {round}: {} {}", answer.stdout, answer.stderr);
+        }
+        assert_eq!(server.log(|log| log.reused), 0, "round {round}: no refresh token is spent twice");
+        let reply = sandbox.run("get", &get()).ok();
+        assert_eq!(reply["storage"], to, "round {round}");
+    }
+    let mut doctor = sandbox.command("doctor");
+    doctor.arg("--json");
+    let examined = support::finish(doctor, b"").ok();
+    assert_eq!(examined["problems"], 0, "{examined}");
+}

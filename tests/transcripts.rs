@@ -6,22 +6,26 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use claviger::dialect::{Rendered, Verb};
 use claviger::http::Error;
 use serde_json::Value;
-use support::world::{Line, Machine};
+use support::world::{Line, Machine, Mood};
 
 /// One file, read but not yet run.
 #[derive(Default)]
 struct Transcript {
     clauses: Vec<String>,
     verb: Option<Verb>,
+    command: Option<String>,
+    mood: Mood,
+    variables: Vec<(String, String)>,
     clock: String,
     storage: Option<String>,
     config: String,
-    have: Vec<(String, Verb, String)>,
+    have: Vec<Request>,
     replies: Vec<String>,
     sent: Vec<String>,
     want: Vec<String>,
@@ -29,6 +33,14 @@ struct Transcript {
     input: String,
     stdout: String,
     stderr: String,
+}
+
+/// A request made before the one that is shown.
+struct Request {
+    time: String,
+    storage: Option<String>,
+    verb: Verb,
+    json: String,
 }
 
 fn line_of(text: &str) -> String {
@@ -51,14 +63,29 @@ impl Transcript {
                 "about" => assert!(!value.is_empty(), "`about` says something"),
                 "clause" => transcript.clauses = value.split_whitespace().map(str::to_owned).collect(),
                 "verb" => transcript.verb = Some(verb(value)),
+                "command" => transcript.command = Some(value.to_owned()),
+                "keyring" => transcript.mood = mood(value),
+                "variable" => {
+                    let (name, value) = value.split_once('=').expect("NAME=VALUE");
+                    transcript.variables.push((name.to_owned(), value.to_owned()));
+                }
                 "clock" => value.clone_into(&mut transcript.clock),
                 "storage" => transcript.storage = Some(value.to_owned()),
                 "config" => transcript.config += &line_of(value),
                 "have" => {
-                    let mut words = value.splitn(3, ' ');
-                    let mut next =
-                        || words.next().unwrap_or_else(|| panic!("have: TIME VERB JSON: {value}")).to_owned();
-                    transcript.have.push((next(), verb(&next()), next()));
+                    let mut rest = value;
+                    let mut next = || {
+                        let (word, after) =
+                            rest.split_once(' ').expect("have: TIME [--storage=...] VERB JSON");
+                        rest = after;
+                        word.to_owned()
+                    };
+                    let (time, mut word) = (next(), next());
+                    let storage = word.strip_prefix("--storage=").map(str::to_owned);
+                    if storage.is_some() {
+                        word = next();
+                    }
+                    transcript.have.push(Request { time, storage, verb: verb(&word), json: rest.to_owned() });
                 }
                 "reply" => transcript.replies.push(value.to_owned()),
                 "sent" => transcript.sent.push(value.to_owned()),
@@ -86,12 +113,22 @@ impl Transcript {
         }
         machine.server.lines.borrow_mut().extend(self.replies.iter().map(|line| server_line(line)));
         let mut outputs = Vec::new();
-        for (time, verb, request) in &self.have {
-            outputs.push(self.call(&machine, time, *verb, request));
+        for Request { time, storage, verb, json } in &self.have {
+            let storage = storage.as_deref().or(self.storage.as_deref());
+            outputs.push(call(&machine, time, storage, *verb, json));
         }
-        let rendered = self.call(&machine, &self.clock, self.verb.expect("a verb"), &self.input);
+        machine.told.borrow_mut().clear();
+        machine.keyring.mood.set(self.mood);
+        machine.variables.borrow_mut().extend(self.variables.iter().cloned());
+        let rendered = match (&self.command, self.verb) {
+            (Some(command), None) => self.people(&machine, command),
+            (None, Some(verb)) => call(&machine, &self.clock, self.storage.as_deref(), verb, &self.input),
+            _ => panic!("either `verb` or `command`"),
+        };
+        machine.keyring.mood.set(Mood::Open);
+        let told: String = machine.told.borrow().iter().map(|line| line_of(line)).collect();
         let (stdout, stderr) =
-            (String::from_utf8_lossy(&rendered.stdout).into_owned(), rendered.stderr.clone());
+            (String::from_utf8_lossy(&rendered.stdout).into_owned(), told + &rendered.stderr);
         // A state folder has another name on every run.
         let home = machine.home().display().to_string();
         if let Some(path) = bless {
@@ -114,14 +151,16 @@ impl Transcript {
         self.no_refresh_token_in(&outputs);
     }
 
-    fn call(&self, machine: &Machine, time: &str, verb: Verb, request: &str) -> Rendered {
-        let now = claviger::time::Timestamp::parse(time).unwrap_or_else(|| panic!("no time: {time}"));
-        machine.clock.now.set(now.unix());
-        machine.call(verb, self.storage.as_deref(), request.as_bytes())
+    fn people(&self, machine: &Machine, command: &str) -> Rendered {
+        set_clock(machine, &self.clock);
+        let words = ["claviger"].into_iter().chain(command.split_whitespace());
+        let invocation = claviger::settings::invocation(words.map(OsString::from));
+        let command = invocation.unwrap_or_else(|usage| panic!("{}", usage.text)).command;
+        machine.serve(&machine.keyring, command, self.storage.as_deref(), b"")
     }
 
     fn no_refresh_token_in(&self, outputs: &[Rendered]) {
-        let given = self.have.iter().map(|(_, _, request)| request.as_str()).chain([self.input.as_str()]);
+        let given = self.have.iter().map(|request| request.json.as_str()).chain([self.input.as_str()]);
         let mut tokens: BTreeSet<String> = given
             .filter_map(|request| serde_json::from_str::<Value>(request).ok())
             .filter_map(|request| request["refreshToken"].as_str().map(str::to_owned))
@@ -137,6 +176,28 @@ impl Transcript {
                 assert!(!output.contains(token.as_str()), "a refresh token in an output: {output}");
             }
         }
+    }
+}
+
+fn call(machine: &Machine, time: &str, storage: Option<&str>, verb: Verb, request: &str) -> Rendered {
+    set_clock(machine, time);
+    machine.call(verb, storage, request.as_bytes())
+}
+
+fn set_clock(machine: &Machine, time: &str) {
+    let now = claviger::time::Timestamp::parse(time).unwrap_or_else(|| panic!("no time: {time}"));
+    machine.clock.now.set(now.unix());
+}
+
+fn mood(word: &str) -> Mood {
+    match word {
+        "unreachable" => Mood::Unreachable,
+        "locked" => Mood::Locked,
+        "locked, unlocked when asked" => Mood::Opens,
+        "locked, dismissed" => Mood::Dismissed,
+        "hangs" => Mood::Hangs,
+        "refuses" => Mood::Refuses,
+        _ => panic!("no such keyring: {word}"),
     }
 }
 
@@ -261,7 +322,7 @@ fn every_clause_a_transcript_cites_exists_and_every_kind_of_clause_is_shown() {
             shown.insert(clause.chars().next().expect("a clause has a letter"));
         }
     }
-    for section in "GSELCXRBV".chars() {
+    for section in "GSELCXRBTDV".chars() {
         assert!(shown.contains(&section), "no transcript shows a clause of section {section}");
     }
 }

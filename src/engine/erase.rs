@@ -3,7 +3,7 @@
 use super::{Call, Damage, readable};
 use crate::harden::Uninterrupted;
 use crate::lock::Guard;
-use crate::message::{Erase, Erased, Failure, Outcome, Revocation, WarningCode};
+use crate::message::{Code, Erase, Erased, Failure, Outcome, Revocation, WarningCode};
 use crate::oauth::revocation;
 use crate::provider::Clients as _;
 use crate::refresh::backoff::Backoff;
@@ -11,24 +11,54 @@ use crate::resolve::Wanted;
 use crate::secret::AccessToken;
 use crate::session::{Account, Service, SessionName, Storage};
 use crate::store::index::Entry;
+use crate::store::mode::Mode;
 use crate::store::record::{Bundle, Record, RefreshEntry};
-use crate::store::{self, Backend};
+use crate::store::{self, Backend, probe};
 
 const NOTHING: Erased = Erased { erased: false, revocation: Revocation::Skipped };
 
 impl Call<'_> {
     pub(super) fn erase(&self, request: &Erase) -> Result<Outcome, Failure> {
-        let mode = self.mode()?;
+        let erased =
+            self.where_they_are(|mode| self.erase_in(mode, request), |result| matches!(result, Ok(NOTHING)))?;
+        Ok(Outcome::Erased(erased))
+    }
+
+    fn erase_in(&self, mode: Mode, request: &Erase) -> Result<Erased, Failure> {
         let wanted = Wanted {
             service: &request.service,
             account: request.account.as_deref(),
             profile: request.profile.as_ref(),
         };
-        let erased = match &request.access {
-            Some(rejected) => self.drop_token(wanted, rejected, mode.storage)?,
-            None => self.end(wanted, mode.storage)?,
+        let storage = self.reading(mode, wanted, |storage| self.looked_at(wanted, storage))?;
+        match &request.access {
+            Some(rejected) => match self.drop_token(wanted, rejected, storage)? {
+                // What has not arrived yet is looked at where it still is.
+                NOTHING if self.still_moving_to(storage)? => {
+                    self.drop_token(wanted, rejected, storage.other())
+                }
+                erased => Ok(erased),
+            },
+            None => self.end(wanted, storage),
+        }
+    }
+
+    /// Whether the backend can be read, and whatever may be meant in it: some keyrings have a lock for each item. What
+    /// else is wrong with it is found out later, by whoever it concerns.
+    fn looked_at(&self, wanted: Wanted<'_>, storage: Storage) -> Result<Storage, Failure> {
+        let backend = self.backend(storage);
+        probe::read_probe(backend)?;
+        let mut names = match self.find_all(wanted, storage) {
+            Err(failure) if failure.code == Code::StoreLocked => return Err(failure),
+            names => names.unwrap_or_default(),
         };
-        Ok(Outcome::Erased(erased))
+        names.extend(directly_named(wanted));
+        for name in names {
+            if let Err(locked @ store::Error::Locked(_)) = backend.read(&name.access_slot()) {
+                return Err(locked.into());
+            }
+        }
+        Ok(storage)
     }
 
     /// Drops an access token only where it is the stored one: the refresh token stays, the next `get`
@@ -57,7 +87,11 @@ impl Call<'_> {
             let Some(current) = current else { return Ok(NOTHING) };
             let Bundle { record, .. } = current.into_bundle();
             let record = Record { generation: record.generation.saturating_add(1), ..record };
-            store::save(backend, &guard, Bundle { record, access: None })?;
+            store::save_checked(backend, &guard, Bundle { record, access: None }).map_err(|rejected| {
+                let failure = Failure::from(rejected);
+                let message = format!("{}; the token may have been dropped all the same", failure.message);
+                Failure { message, hint: "erase it once more, or force a refresh".to_owned(), ..failure }
+            })?;
             return Ok(Erased { erased: true, revocation: Revocation::Skipped });
         }
         Ok(NOTHING)
@@ -66,12 +100,7 @@ impl Call<'_> {
     /// Ends the session meant. Unlike a `get`, it never falls back to a shorter path: ending the session of
     /// a whole host because one path of it was named would be a surprise.
     fn end(&self, wanted: Wanted<'_>, storage: Storage) -> Result<Erased, Failure> {
-        let direct = wanted.account.and_then(|text| Account::parse(text).ok()).map(|account| SessionName {
-            service: wanted.service.clone(),
-            account,
-            profile: wanted.profile.cloned(),
-        });
-        if let Some(name) = direct {
+        if let Some(name) = directly_named(wanted) {
             let erased = self.end_session(&name, None, storage)?;
             if erased.erased {
                 return Ok(erased);
@@ -95,47 +124,48 @@ impl Call<'_> {
         for storage in [Storage::Keyring, Storage::Plaintext] {
             let backend = self.backend(storage);
             match backend.reach().and_then(|()| backend.read(&name.access_slot())) {
-                Ok(_) | Err(store::Error::Damaged { .. }) => {
-                    reachable.push((storage, self.lock(name, storage)?));
-                }
+                Ok(_) | Err(store::Error::Damaged { .. }) => reachable.push(storage),
                 Err(error) if storage != in_use && error.is_out_of_reach() => {
                     self.warn(WarningCode::BackendUnreachable, format!("not looked into: {error}"));
                 }
                 Err(error) => return Err(error.into()),
             }
         }
+        let locks = self.lock_in(name, &reachable)?;
         // What a newer version wrote, in either, is found before anything is changed in the other.
-        for (storage, guard) in &reachable {
-            readable(store::load(self.backend(*storage), name), Damage::Passes)?;
-            readable(store::load_refresh(self.backend(*storage), guard, name), Damage::Passes)?;
+        for storage in &reachable {
+            let (backend, guard) = (self.backend(*storage), locks.of(*storage));
+            readable(store::load(backend, name), Damage::Passes)?;
+            readable(store::load_refresh(backend, guard, name), Damage::Passes)?;
         }
         let _calm = Uninterrupted::begin();
         let mut outcome = NOTHING;
         let mut services = Vec::new();
-        for (storage, guard) in &reachable {
-            let ended = self.end_in(self.backend(*storage), guard, name, only_if, &mut services)?;
+        for storage in &reachable {
+            let ended = self.end_in(self.backend(*storage), locks.of(*storage), name, only_if, &mut services);
+            // What ended in the first backend must not be told as if nothing had.
+            let ended =
+                ended.map_err(|failure| if outcome.erased { half_ended(failure) } else { failure })?;
             outcome.erased |= ended.erased;
             if ended.revocation != Revocation::Skipped {
                 outcome.revocation = ended.revocation;
             }
         }
-        for (storage, _) in &reachable {
+        for storage in &reachable {
             if let Ok(backoff) = Backoff::beside(self.world.locks, &name.access_slot(), *storage) {
                 backoff.clear();
             }
         }
         // Only a rejected token's session ended, and the other backend has another: that is the session now.
-        let left = reachable
-            .iter()
-            .find_map(|(storage, _)| store::load(self.backend(*storage), name).ok().flatten());
+        let left =
+            reachable.iter().find_map(|storage| store::load(self.backend(*storage), name).ok().flatten());
         if let Some(left) = left.filter(|left| !left.record().erased) {
             self.world.index.put(&Entry::of(left.record(), left.storage()))?;
             return Ok(outcome);
         }
         // Also where only an index entry or a default was left of it, in a backend that was looked into.
         let entry = self.world.index.entry(name).unwrap_or_default();
-        let known_gone =
-            entry.is_none_or(|entry| reachable.iter().any(|(storage, _)| *storage == entry.storage));
+        let known_gone = entry.is_none_or(|entry| reachable.contains(&entry.storage));
         if outcome.erased || (known_gone && only_if.is_none()) {
             self.forget(name, services)?;
         }
@@ -176,9 +206,33 @@ impl Call<'_> {
             store::save(backend, guard, Bundle { record, access: None })?;
         }
         let revocation = entry.map_or(Revocation::Skipped, |entry| self.revoke(&entry));
-        let refresh = store::delete(backend, guard, name, &name.refresh_slot())?;
-        let access = store::delete(backend, guard, name, &name.access_slot())?;
-        Ok(Erased { erased: refresh || access, revocation })
+        let refresh = store::delete(backend, guard, name, &name.refresh_slot());
+        let access = refresh.and_then(|refresh| {
+            store::delete(backend, guard, name, &name.access_slot()).map(|access| refresh || access)
+        });
+        let erased = access.map_err(|error| half_ended(error.into()))?;
+        Ok(Erased { erased, revocation })
+    }
+
+    /// Ends what is left of a session in one backend: an end that was begun, or a refresh token without its record.
+    /// Where the other backend has the session, it may be the same token, and is only deleted.
+    pub(super) fn end_leftover(&self, name: &SessionName, storage: Storage) -> Result<(), Failure> {
+        let locks = self.lock_both(name)?;
+        let (backend, guard) = (self.backend(storage), locks.of(storage));
+        let _calm = Uninterrupted::begin();
+        match store::load(backend, name)? {
+            Some(session) if !session.record().erased => return Ok(()),
+            _ => {}
+        }
+        let other = store::load(self.backend(storage.other()), name)?;
+        if other.is_some_and(|other| !other.record().erased) {
+            store::delete(backend, guard, name, &name.refresh_slot())?;
+            store::delete(backend, guard, name, &name.access_slot())?;
+            return Ok(());
+        }
+        let mut services = Vec::new();
+        self.end_in(backend, guard, name, None, &mut services)?;
+        self.forget(name, services)
     }
 
     fn revoke(&self, entry: &RefreshEntry) -> Revocation {
@@ -217,4 +271,16 @@ impl Call<'_> {
         }
         Ok(self.world.index.remove(name)?)
     }
+}
+
+/// With the account given, the session's name is usually just what was asked for.
+fn directly_named(wanted: Wanted<'_>) -> Option<SessionName> {
+    let account = Account::parse(wanted.account?).ok()?;
+    Some(SessionName { service: wanted.service.clone(), account, profile: wanted.profile.cloned() })
+}
+
+fn half_ended(mut failure: Failure) -> Failure {
+    failure.message.insert_str(0, "the session is ended, but not all of it could be deleted: ");
+    "erase it again, or run `claviger doctor --fix`".clone_into(&mut failure.hint);
+    failure
 }

@@ -4,7 +4,7 @@ use super::Call;
 use crate::message::{Code, Failure, MatchedBy, WarningCode};
 use crate::resolve::{self, Candidate, Choice, Refusal, Wanted};
 use crate::session::{Account, Service, SessionName, Storage};
-use crate::store::index::{Entry, Listing};
+use crate::store::index::Entry;
 use crate::store::record::{Bundle, Record};
 use crate::store::{self, Persisted};
 
@@ -33,7 +33,7 @@ impl Call<'_> {
             Err(Refusal::Nothing | Refusal::NoSuchAccount) => {
                 return Err(self.missing(&choice.name, wanted, storage));
             }
-            Err(refusal) => return Err(self.refused(wanted, refusal)),
+            Err(refusal) => return Err(self.refused(wanted, refusal, storage)),
         };
         self.checked(&choice, wanted, storage)?.ok_or_else(|| self.missing(&choice.name, wanted, storage))
     }
@@ -62,7 +62,7 @@ impl Call<'_> {
     }
 
     fn choose(&self, wanted: Wanted<'_>, storage: Storage) -> Result<Choice, Failure> {
-        let Listing { entries, damaged } = self.world.index.all()?;
+        let (entries, damaged) = self.world.index.all()?.or_damage();
         let mut chosen = self.choose_from(wanted, &candidates(&entries))?;
         if matches!(chosen, Err(Refusal::Ambiguous(_))) {
             let there = self.really_there(wanted, entries, storage)?;
@@ -72,11 +72,11 @@ impl Call<'_> {
             (Ok(choice), None) => Ok(choice),
             // The damaged file may hide another account.
             (Ok(choice), Some(_)) if choice.is_certain() => Ok(choice),
-            (Err(refusal @ Refusal::Ambiguous(_)), _) => Err(self.refused(wanted, refusal)),
+            (Err(refusal @ Refusal::Ambiguous(_)), _) => Err(self.refused(wanted, refusal, storage)),
             (_, Some(damaged)) => Err(damaged.into()),
-            (Err(Refusal::Nothing | Refusal::NoSuchAccount | Refusal::DefaultGone(_)), None) => {
-                self.choose_from_backend(wanted, storage)?.map_err(|refusal| self.refused(wanted, refusal))
-            }
+            (Err(Refusal::Nothing | Refusal::NoSuchAccount | Refusal::DefaultGone(_)), None) => self
+                .choose_from_backend(wanted, storage)?
+                .map_err(|refusal| self.refused(wanted, refusal, storage)),
         }
     }
 
@@ -128,7 +128,7 @@ impl Call<'_> {
                 .map(|candidate| candidate.name.clone())
                 .collect()
         };
-        let Listing { entries, damaged } = self.world.index.all()?;
+        let (entries, damaged) = self.world.index.all()?.or_damage();
         let known = names(&entries);
         match (known.is_empty(), damaged) {
             (false, _) => Ok(known),
@@ -148,7 +148,7 @@ impl Call<'_> {
             exact.retain(|candidate| candidate.services.contains(wanted.service));
             self.choose_from(wanted, &exact)
         };
-        let Listing { mut entries, damaged } = self.world.index.all()?;
+        let (mut entries, damaged) = self.world.index.all()?.or_damage();
         let mut chosen = choose(&entries)?;
         if matches!(chosen, Err(Refusal::Ambiguous(_))) {
             entries.retain(|entry| !self.is_ghost(entry));
@@ -174,7 +174,7 @@ impl Call<'_> {
         match (chosen, damaged) {
             (Ok(choice), None) => Ok(Some(choice.name)),
             (Ok(choice), Some(_)) if choice.is_certain() => Ok(Some(choice.name)),
-            (Err(refusal @ Refusal::Ambiguous(_)), _) => Err(self.refused(wanted, refusal)),
+            (Err(refusal @ Refusal::Ambiguous(_)), _) => Err(self.refused(wanted, refusal, in_use)),
             (_, Some(damaged)) => Err(damaged.into()),
             // What is left of it, an index entry or a pinned default, ends too.
             (Err(Refusal::DefaultGone(account)), None) => {
@@ -186,7 +186,7 @@ impl Call<'_> {
     }
 
     /// An entry whose slot is gone from where it should be. What cannot be read is no ghost.
-    fn is_ghost(&self, entry: &Entry) -> bool {
+    pub(super) fn is_ghost(&self, entry: &Entry) -> bool {
         matches!(store::load(self.backend(entry.storage), &entry.name), Ok(None))
     }
 
@@ -230,8 +230,8 @@ impl Call<'_> {
         match self.world.index.entry(name).ok().flatten() {
             Some(entry) if entry.storage != storage => Failure::new(
                 code,
-                format!("{session} is not in the {storage} but in the {}", entry.storage),
-                format!("say --storage {} for this call, or store it anew", entry.storage),
+                format!("{session} is not in {} but in {}", storage.words(), entry.storage.words()),
+                in_the_other(entry.storage),
             ),
             Some(entry) if entry.services.iter().any(|granted| granted.covers(wanted.service)) => {
                 Failure::new(
@@ -240,14 +240,37 @@ impl Call<'_> {
                     "see `services` of its provider in config.toml, store it anew, or erase it",
                 )
             }
-            Some(_) | None => Failure { code, ..self.not_found(wanted.service) },
+            Some(_) | None => Failure { code, ..self.nothing(wanted, storage) },
         }
     }
 
-    fn refused(&self, wanted: Wanted<'_>, refusal: Refusal) -> Failure {
+    /// There is no session. That the files have one, which a keyring that answers never falls back to, is worth
+    /// saying; the keyring itself is not asked for the sake of a hint.
+    fn nothing(&self, wanted: Wanted<'_>, storage: Storage) -> Failure {
+        let failure = self.not_found(wanted.service);
+        if storage == Storage::Plaintext || !self.serves_in_files(wanted) {
+            return failure;
+        }
+        let message = format!("{} in the keyring, but one in plaintext files", failure.message);
+        Failure { message, hint: in_the_other(Storage::Plaintext), ..failure }
+    }
+
+    fn serves_in_files(&self, wanted: Wanted<'_>) -> bool {
+        // A hint's sake: files that cannot be read give none.
+        let values = self.world.plaintext.access_values().unwrap_or_default();
+        let records =
+            values.iter().filter_map(|value| Bundle::decode(value, None).ok()).map(|found| found.record);
+        let living: Vec<Entry> = records
+            .filter(|record| !record.erased)
+            .map(|record| Entry::of(&record, Storage::Plaintext))
+            .collect();
+        !resolve::all(wanted, &candidates(&living)).is_empty()
+    }
+
+    fn refused(&self, wanted: Wanted<'_>, refusal: Refusal, storage: Storage) -> Failure {
         match refusal {
-            Refusal::Nothing if wanted.account.is_none() => self.not_found(wanted.service),
-            Refusal::Nothing => Failure { code: Code::AccountNotFound, ..self.not_found(wanted.service) },
+            Refusal::Nothing if wanted.account.is_none() => self.nothing(wanted, storage),
+            Refusal::Nothing => Failure { code: Code::AccountNotFound, ..self.nothing(wanted, storage) },
             Refusal::NoSuchAccount => Failure::new(
                 Code::AccountNotFound,
                 format!("there is no session of that account for {}", wanted.service),
@@ -270,11 +293,18 @@ impl Call<'_> {
     }
 }
 
-fn candidates(entries: &[Entry]) -> Vec<Candidate> {
+pub(super) fn candidates(entries: &[Entry]) -> Vec<Candidate> {
     let candidate = |entry: &Entry| Candidate {
         name: entry.name.clone(),
         label: entry.label.clone(),
         services: entry.services.clone(),
     };
     entries.iter().map(candidate).collect()
+}
+
+fn in_the_other(storage: Storage) -> String {
+    format!(
+        "`claviger storage move {}` brings it there; --storage {storage} looks into the other for this call only",
+        storage.other()
+    )
 }

@@ -3,11 +3,12 @@
 use super::Call;
 use super::find::Found;
 use crate::error;
-use crate::message::{Failure, Freshness, Get, MatchedBy, Outcome, Token, WarningCode};
+use crate::message::{Code, Failure, Freshness, Get, MatchedBy, Outcome, Token, WarningCode};
 use crate::refresh::policy::{self, Ask, Verdict};
 use crate::refresh::{self, Done, Tools, configured_window};
 use crate::resolve::Wanted;
 use crate::session::Service;
+use crate::store::mode::Mode;
 use crate::store::record::Bundle;
 use crate::store::{self, Persisted};
 
@@ -25,13 +26,23 @@ struct Asked<'a> {
 
 impl Call<'_> {
     pub(super) fn get(&self, request: &Get) -> Result<Outcome, Failure> {
-        let mode = self.mode()?;
+        self.where_they_are(
+            |mode| self.get_in(mode, request),
+            |result| result.as_ref().is_err_and(is_missing),
+        )
+    }
+
+    fn get_in(&self, mode: Mode, request: &Get) -> Result<Outcome, Failure> {
         let wanted = Wanted {
             service: &request.service,
             account: request.account.as_deref(),
             profile: request.profile.as_ref(),
         };
-        let Found { session, matched_by } = self.find(wanted, mode.storage)?;
+        let found = match self.reading(mode, wanted, |storage| self.find(wanted, storage)) {
+            Err(failure) if is_missing(&failure) => self.on_its_way(wanted, mode.storage)?.ok_or(failure)?,
+            found => found?,
+        };
+        let Found { session, matched_by } = self.settled(found)?;
         let ask = Ask { min_validity: request.min_validity, force: request.force_refresh };
         let asked = Asked { service: &request.service, ask, matched_by };
         let window = configured_window(&self.world.settings.providers, session.record());
@@ -137,4 +148,8 @@ impl Call<'_> {
             matched_by,
         })))
     }
+}
+
+fn is_missing(failure: &Failure) -> bool {
+    matches!(failure.code, Code::NotFound | Code::AccountNotFound)
 }

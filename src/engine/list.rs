@@ -4,11 +4,11 @@ use super::Call;
 use crate::dialect::Dialect;
 use crate::message::{Capabilities, Failure, List, Listed, Outcome};
 use crate::session::Storage;
-use crate::store::index::{Entry, Listing};
+use crate::store::index::Entry;
 
 impl Call<'_> {
     pub(super) fn list(&self, request: &List) -> Result<Outcome, Failure> {
-        let Listing { entries, damaged } = self.world.index.all()?;
+        let (entries, damaged) = self.world.index.all()?.or_damage();
         if let Some(damaged) = damaged {
             return Err(damaged.into());
         }

@@ -1,5 +1,6 @@
 //! `store`: keep a bundle, whole or not at all.
 
+use super::undo::Left;
 use super::{Call, Damage, readable};
 use crate::harden::Uninterrupted;
 use crate::limits::SERVICES;
@@ -8,11 +9,11 @@ use crate::message::{Code, Direct, Expiry, Failure, Origin, Outcome, Store, Stor
 use crate::provider::{Destination, Provider};
 use crate::refresh::backoff::Backoff;
 use crate::secret::ClientSecret;
-use crate::session::{Service, SessionName, SlotName, Storage};
+use crate::session::{Service, SessionName, Storage};
 use crate::store::index::Entry;
 use crate::store::mode::{Mode, Source};
 use crate::store::record::{Bundle, ObtainedBy, Record, RefreshEntry};
-use crate::store::{self, Backend, Value};
+use crate::store::{self, Backend};
 
 impl Call<'_> {
     pub(super) fn store(&self, mut request: Store) -> Result<Outcome, Failure> {
@@ -30,48 +31,45 @@ impl Call<'_> {
                 "name fewer",
             ));
         }
-        let mode = self.mode()?;
         let name = request.name.clone();
-        // Unreachable or locked is found out before anything is made, a lock's folder included.
-        match self.backend(mode.storage).read(&name.access_slot()) {
-            Ok(_) | Err(store::Error::Damaged { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        let mode = self.writing(self.mode()?, &name)?;
         let other = self.other_reachable(&name, mode)?;
-        // The keyring's lock first, wherever both are taken.
-        let (first, second) = match (mode.storage, other) {
-            (storage, None) => (self.lock(&name, storage)?, None),
-            (Storage::Keyring, Some(other)) => {
-                let guard = self.lock(&name, Storage::Keyring)?;
-                (guard, Some(self.lock(&name, other)?))
-            }
-            (Storage::Plaintext, Some(other)) => {
-                let keyring = self.lock(&name, other)?;
-                (self.lock(&name, Storage::Plaintext)?, Some(keyring))
-            }
-        };
+        let locks =
+            self.lock_in(&name, &[Some(mode.storage), other].into_iter().flatten().collect::<Vec<_>>())?;
         let _calm = Uninterrupted::begin();
-        if let (Some(other), Some(guard)) = (other, &second) {
-            self.may_be_left(other, guard, &request, destination.as_ref())?;
+        if let Some(other) = other {
+            self.may_be_left(other, locks.of(other), &request, destination.as_ref())?;
         }
         let make_default = request.make_default;
-        let stored = self.write(request, destination, client_secret, mode.storage, &first)?;
+        let stored = self.write(request, destination, client_secret, mode.storage, locks.of(mode.storage))?;
         if let Ok(backoff) = Backoff::beside(self.world.locks, &name.access_slot(), mode.storage) {
             backoff.clear();
         }
-        if let (Some(other), Some(guard)) = (other, second) {
-            self.leave(other, &guard, &name);
+        if let Some(other) = other {
+            self.leave(other, locks.of(other), &name);
         }
         // The session is kept already; that it is nobody's default is worth a warning, not a failure.
         if let Err(error) = self.default_account(&stored, &name, make_default) {
             self.warn(WarningCode::PinFailed, format!("not made the default: {error}"));
         }
         self.pin(mode);
+        drop(locks);
         Ok(Outcome::Stored(Stored {
+            storage: self.follow(&name, mode)?,
             name,
-            storage: mode.storage,
             has_refresh_token: stored.has_refresh_token == Some(true),
         }))
+    }
+
+    /// A move of all sessions that began while this one was written may have looked before it was there: it is sent
+    /// after them. Gives where the session is.
+    fn follow(&self, name: &SessionName, mode: Mode) -> Result<Storage, Failure> {
+        let now = self.mode()?;
+        if mode.source == Source::Pin && now.source == Source::Pin && now.storage != mode.storage {
+            self.relocate(name, now.storage)?;
+            return Ok(now.storage);
+        }
+        Ok(mode.storage)
     }
 
     /// Where the session's refresh token would go.
@@ -124,7 +122,7 @@ impl Call<'_> {
             if entry.is_some_and(|entry| entry.storage == other) {
                 self.warn(
                     WarningCode::OtherCopy,
-                    format!("the {other} keeps a copy: {} was for this call only", mode.source),
+                    format!("{} keeps a copy: {} was for this call only", other.words(), mode.source),
                 );
             }
             return Ok(None);
@@ -244,33 +242,34 @@ impl Call<'_> {
         entry: Option<&RefreshEntry>,
     ) -> Result<Record, Failure> {
         let name = bundle.record.name.clone();
-        let (access_slot, refresh_slot) = (name.access_slot(), name.refresh_slot());
-        let access_before = backend.read(&access_slot)?;
-        let refresh_before = backend.read(&refresh_slot)?;
+        let before = self.before(&name, backend.storage())?;
         let index_before = self.world.index.entry(&name).unwrap_or_default();
         self.world.index.put(&Entry::of(&bundle.record, backend.storage()))?;
         let written = match entry {
             Some(entry) => store::save_refresh(backend, guard, entry)
-                .and_then(|()| store::save(backend, guard, bundle).map_err(Into::into)),
-            None => match store::save(backend, guard, bundle) {
-                Ok(saved) => store::delete(backend, guard, &name, &refresh_slot).map(|_| saved),
+                .and_then(|()| store::save_checked(backend, guard, bundle).map_err(Into::into)),
+            None => match store::save_checked(backend, guard, bundle) {
+                Ok(saved) => store::delete(backend, guard, &name, &name.refresh_slot()).map(|_| saved),
                 Err(rejected) => Err(rejected.into()),
             },
         };
         written.map(|saved| saved.record().clone()).map_err(|error| {
-            // Each is tried, whatever becomes of the other: one of them is the one that would not be written.
-            let back = |slot: &SlotName, before: &Option<Value>| match backend.read(slot) {
-                Ok(now) if now == *before => Ok(()),
-                _ => store::restore(backend, guard, &name, slot, before.as_ref()),
-            };
-            let restored = [back(&access_slot, &access_before), back(&refresh_slot, &refresh_before)];
+            let left = self.put_back(&before, guard, &error);
             let index = match &index_before {
                 Some(entry) => self.world.index.put(entry),
                 None => self.world.index.remove(&name),
             };
             let mut failure = Failure::from(error);
-            if index.is_err() || restored.iter().any(Result::is_err) {
-                failure.message.push_str("; and what was there before could not all be put back");
+            match left {
+                Left::AsBefore if index.is_ok() => {}
+                Left::AsBefore | Left::Torn => {
+                    failure.message.push_str("; and what was there before could not all be put back");
+                    "`claviger doctor` shows what is there now".clone_into(&mut failure.hint);
+                }
+                Left::Unknown => {
+                    failure.message.push_str("; what was being written may still land, whole or in part");
+                    "see to the keyring, then store it once more".clone_into(&mut failure.hint);
+                }
             }
             failure
         })
@@ -278,12 +277,15 @@ impl Call<'_> {
 
     /// A write moves the session: two backends never both claim it. The new copy is safe already, so a
     /// failure here is a warning.
-    fn leave(&self, other: Storage, guard: &Guard, name: &SessionName) {
+    pub(super) fn leave(&self, other: Storage, guard: &Guard, name: &SessionName) {
         let backend = self.backend(other);
         let deleted = store::delete(backend, guard, name, &name.refresh_slot())
             .and_then(|_| store::delete(backend, guard, name, &name.access_slot()));
         if let Err(error) = deleted {
-            self.warn(WarningCode::OtherCopy, format!("the {other} keeps an older copy: {error}"));
+            self.warn(
+                WarningCode::OtherCopy,
+                format!("{} keeps an older copy: {error}; `claviger doctor --fix` removes it", other.words()),
+            );
         }
     }
 

@@ -68,6 +68,9 @@ pub enum Error {
     Gone,
     /// The session changed while we waited, and no longer serves the caller (I11).
     NotGranted,
+    /// The session is on its way to the other backend: its refresh token lies in both, and is spent in neither
+    /// until it has arrived.
+    Moving,
     /// There is no refresh token.
     NoRefreshToken,
     /// There is one, but the server has declared it dead, now or before.
@@ -137,6 +140,9 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
     if is_to_be_adopted(tools, seen, &current, ask) {
         return Ok(Done::Adopted(current));
     }
+    if current.record().moved_to.is_some() {
+        return Err(Error::Moving);
+    }
     let (current, entry) = refreshable(tools, &guard, current, ask)?;
     let client = tools
         .clients
@@ -146,9 +152,10 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
 
     // Proves that saving works before the old token is spent, and is a trace for whoever comes after a crash.
     let begun = tools.clock.now();
-    let marked = Record { pending: Some(begun), ..current.record };
+    let marked = Record { pending: Some(begun), has_refresh_token: Some(true), ..current.record };
     let current =
-        store::save(tools.backend, &guard, Bundle { record: marked, access: current.access })?.into_bundle();
+        store::save_checked(tools.backend, &guard, Bundle { record: marked, access: current.access })?
+            .into_bundle();
     if !guard.still_held() {
         return Err(Error::LockTimeout);
     }
@@ -266,12 +273,7 @@ fn refreshable(
     let bundle = current.into_bundle();
     let Some(entry) = store::load_refresh(tools.backend, guard, &name)? else {
         if promised == Some(true) {
-            let why = "its record promises a refresh token and there is none".to_owned();
-            return Err(Error::Store(store::Error::Damaged {
-                piece: store::Piece::Slot,
-                what: format!("slot {}", name.refresh_slot()),
-                why,
-            }));
+            return Err(Error::Store(store::broken_promise(&name)));
         }
         // Unknown is resolved once, so that no later call pays for it again.
         let record = Record { has_refresh_token: Some(false), ..bundle.record };

@@ -54,7 +54,7 @@ pub(super) fn keep(
     };
     let mut bundle = Bundle { record, access: Some(access) };
     let saved = loop {
-        match store::save(tools.backend, guard, bundle) {
+        match store::save_checked(tools.backend, guard, bundle) {
             Ok(saved) => break saved,
             Err(rejected) => {
                 insist(tools, deadline, rejected.error)?;

@@ -54,6 +54,14 @@ impl Locks {
         }
     }
 
+    /// Whether both backends keep their locks in one folder, as they do where nothing moves the state folder from its
+    /// usual place. Asked once the keyring's lock is held: its folder is there then, and one that is not is another.
+    pub fn are_one(&self) -> Result<bool, lock::Error> {
+        let (keyring, plaintext) = (self.folder(Storage::Keyring)?, self.folder(Storage::Plaintext)?);
+        let real = |folder: &Path| folder.canonicalize().ok();
+        Ok(keyring == plaintext || real(&keyring).is_some_and(|keyring| Some(keyring) == real(&plaintext)))
+    }
+
     /// Waits for the lock of a session in a backend. At each [`Moment`] the caller may look at the store
     /// and find that it needs the lock no more.
     pub fn take<T, E: From<lock::Error>>(
@@ -68,7 +76,7 @@ impl Locks {
         let mut pause = FIRST_PAUSE;
         let mut first = true;
         loop {
-            let mut watch = match self.attempt(&folder, slot, storage, clock)? {
+            let mut watch = match attempt(&folder, slot, storage, clock, &self.keep)? {
                 Attempt::Held(guard) => return Ok(Turn::Mine(guard)),
                 Attempt::Busy(watch) => watch,
             };
@@ -97,13 +105,23 @@ impl Locks {
         }
     }
 
-    fn attempt(
+    /// Tries once, without waiting.
+    pub fn attempt(
         &self,
-        folder: &Path,
         slot: &SlotName,
         storage: Storage,
         clock: &dyn Clock,
     ) -> Result<Attempt, lock::Error> {
-        lock::try_acquire(folder, slot, storage, clock.now(), &self.keep)
+        attempt(&self.folder(storage)?, slot, storage, clock, &self.keep)
     }
+}
+
+fn attempt(
+    folder: &Path,
+    slot: &SlotName,
+    storage: Storage,
+    clock: &dyn Clock,
+    keep: &KeepUntilExit,
+) -> Result<Attempt, lock::Error> {
+    lock::try_acquire(folder, slot, storage, clock.now(), keep)
 }

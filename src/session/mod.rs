@@ -52,6 +52,15 @@ impl Storage {
         }
     }
 
+    /// What people call it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Keyring => "the keyring",
+            Self::Plaintext => "plaintext files",
+        }
+    }
+
     /// Reads the word, trimmed, in any case; `none` is for machine grants and no store.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

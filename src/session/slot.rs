@@ -13,6 +13,7 @@ use crate::secret::hex;
 pub struct SlotName(String);
 
 const REFRESH: &str = "/refresh";
+const PROBE: &str = "probe/";
 
 impl SlotName {
     pub(super) fn access(name: &SessionName) -> Self {
@@ -31,7 +32,37 @@ impl SlotName {
     }
 
     pub(super) fn refresh(name: &SessionName) -> Self {
-        Self(Self::access(name).0 + REFRESH)
+        Self::access(name).and_refresh()
+    }
+
+    /// The name of a passing value that is no session's, to see whether a backend keeps it.
+    #[must_use]
+    pub fn probe(random: &str) -> Self {
+        Self(format!("{PROBE}{random}"))
+    }
+
+    /// The name whose lock a move of all sessions holds. No value has it.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self("everything/".to_owned())
+    }
+
+    /// Whether a name found in a backend is that of a probe.
+    #[must_use]
+    pub fn is_probe(name: &str) -> bool {
+        name.starts_with(PROBE)
+    }
+
+    /// The refresh slot beside this access slot.
+    #[must_use]
+    pub fn and_refresh(&self) -> Self {
+        Self(format!("{}{REFRESH}", self.0))
+    }
+
+    /// The access slot beside a refresh slot's name found in a backend.
+    #[must_use]
+    pub fn beside_refresh(name: &str) -> Option<Self> {
+        name.strip_suffix(REFRESH).and_then(Self::found_access)
     }
 
     /// The name as the keyring knows it.
@@ -126,6 +157,8 @@ mod tests {
             "https://a.example#alice/refresh",
             "https://a.example#alice/id",
             "https://a.example#alice/at/00",
+            "https://a.example#alice/3.0",
+            SlotName::probe("00").as_str(),
             "x",
         ] {
             assert!(SlotName::found_access(other).is_none(), "{other}");

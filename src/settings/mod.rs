@@ -1,5 +1,6 @@
 //! What the user decided: arguments, environment, `config.toml`. Each is read here, once (I8).
 
+mod arguments;
 mod clients;
 mod config;
 mod paths;
@@ -8,88 +9,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::dialect::{Dialect, Rendered, Verb};
 use crate::http::{Patience, Proxies};
 use crate::message::{Code, Failure};
 use crate::provider::Provider;
 use crate::store::keyring;
 use crate::store::mode::{Choices, Mode, Unknown};
-use crate::text::Escaped;
 
+pub use arguments::{Command, Invocation, Usage, grammar, invocation};
 pub use clients::Configured;
 pub use config::{Timeouts, check as check_config};
-
-/// What the command line asks for.
-#[derive(Debug)]
-pub struct Invocation {
-    /// The wire format.
-    pub dialect: Dialect,
-    /// The verb.
-    pub verb: Verb,
-    /// `--storage`.
-    pub storage: Option<String>,
-}
-
-/// A command line that needs no session: help and version texts, or a complaint about the arguments.
-#[derive(Debug)]
-pub struct Usage {
-    /// For standard output or, where it is a complaint, for standard error.
-    pub text: String,
-    /// The exit status.
-    pub exit: u8,
-}
-
-impl Usage {
-    /// As a reply: help goes to standard output, a complaint to standard error.
-    #[must_use]
-    pub fn rendered(self) -> Rendered {
-        let (stdout, stderr) =
-            if self.exit == 0 { (self.text, String::new()) } else { (String::new(), self.text) };
-        Rendered { stdout: stdout.into_bytes().into(), stderr, exit: self.exit }
-    }
-}
-
-/// The command line's grammar, in one place.
-#[must_use]
-pub fn command() -> clap::Command {
-    let about = [
-        "Hand out a live access token: one JSON request on stdin, one JSON reply on stdout",
-        "Keep a token bundle",
-        "End a session, or drop one rejected access token",
-        "List sessions, from the index alone",
-        "Say what this build can do",
-    ];
-    let verbs = Verb::ALL.iter().zip(about).map(|((_, word), about)| clap::Command::new(*word).about(about));
-    clap::Command::new("claviger")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Hands any tool a live OAuth access token, and never loses the session behind it")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommands(verbs)
-        .arg(
-            clap::Arg::new("storage").long("storage").global(true).value_name("keyring|plaintext").help(
-                "Where sessions are, for this call only; CLAVIGER_STORAGE and config.toml come after it",
-            ),
-        )
-}
-
-/// Reads the command line.
-pub fn invocation(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usage> {
-    let matches = command().try_get_matches_from(arguments).map_err(|error| Usage {
-        text: escaped(&error.render().to_string()),
-        exit: u8::try_from(error.exit_code()).unwrap_or(2),
-    })?;
-    let named = |word: &str| Verb::ALL.into_iter().find(|(_, known)| *known == word).map(|(verb, _)| verb);
-    let verb = matches.subcommand_name().and_then(named);
-    let verb =
-        verb.ok_or_else(|| Usage { text: "claviger: error: no such command\n".to_owned(), exit: 2 })?;
-    Ok(Invocation { dialect: Dialect::Native, verb, storage: matches.get_one::<String>("storage").cloned() })
-}
-
-/// A complaint quotes what was typed, which may come from anywhere.
-fn escaped(text: &str) -> String {
-    text.lines().fold(String::new(), |shown, line| shown + &Escaped(line).to_string() + "\n")
-}
 
 /// An environment, so that tests can hand in their own.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -106,12 +34,16 @@ pub fn environment(name: &str) -> Option<OsString> {
 pub struct Settings {
     /// The storage that flag, environment or configuration choose, if one does.
     pub chosen: Option<Mode>,
+    /// What `config.toml` chooses by itself, whatever beats it in this call.
+    pub standing: Option<Mode>,
     /// The name of this machine, for the pin.
     pub machine: String,
     /// Index, pin, plaintext slots and their locks.
     pub state: PathBuf,
     /// How the keyring is reached.
     pub keyring: keyring::Access,
+    /// Whether somebody sits at a desktop here, who could unlock it.
+    pub attended: bool,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Proxies.
@@ -131,18 +63,24 @@ impl Settings {
         // What is not UTF-8 is no storage we know; the resolver says so and names the source.
         let from_environment =
             environment("CLAVIGER_STORAGE").map(|value| value.to_string_lossy().into_owned());
+        let standing = Choices { config: config.storage.clone(), ..Choices::default() };
         let choices = Choices { flag: storage_flag, environment: from_environment, config: config.storage };
-        Ok(Self {
-            chosen: choices.explicit().map_err(|Unknown(source)| {
+        let chosen = |choices: &Choices| {
+            choices.explicit().map_err(|Unknown(source)| {
                 Failure::new(
                     Code::ConfigInvalid,
                     format!("{source} names no storage there is"),
                     "say keyring or plaintext",
                 )
-            })?,
+            })
+        };
+        Ok(Self {
+            chosen: chosen(&choices)?,
+            standing: chosen(&standing)?,
             machine: paths::machine(environment),
             state: paths.state,
             keyring: paths::keyring(environment),
+            attended: paths::attended(environment),
             timeouts: config.timeouts,
             proxies: Proxies {
                 https: text("https_proxy").or_else(|| text("HTTPS_PROXY")),
@@ -157,6 +95,18 @@ impl Settings {
     #[must_use]
     pub fn patience(&self) -> Patience {
         Patience { connect: self.timeouts.connect, whole: self.timeouts.request }
+    }
+
+    /// How long a keyring may take.
+    #[must_use]
+    pub fn keyring_patience(&self) -> keyring::Patience {
+        keyring::Patience { call: self.timeouts.keyring, unlock: self.somebody_to_ask() }
+    }
+
+    /// How long somebody who can be asked has to unlock the keyring; `None`: there is nobody.
+    #[must_use]
+    pub fn somebody_to_ask(&self) -> Option<Duration> {
+        self.attended.then_some(self.timeouts.unlock)
     }
 
     /// How long a write is tried again after the server has answered.

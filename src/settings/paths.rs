@@ -93,3 +93,25 @@ pub(super) fn keyring(environment: Environment<'_>) -> keyring::Access {
 pub(super) fn keyring(_environment: Environment<'_>) -> keyring::Access {
     keyring::Access
 }
+
+/// Whether there is somebody to ask. Standard input says nothing: it is always a pipe.
+#[cfg(all(unix, not(target_os = "macos")))]
+pub(super) fn attended(environment: Environment<'_>) -> bool {
+    let set = |name: &str| environment(name).is_some_and(|value| !value.is_empty());
+    set("DISPLAY") || set("WAYLAND_DISPLAY")
+}
+
+/// The user of the console owns it while they are signed in; over SSH no window of ours would reach them.
+#[cfg(target_os = "macos")]
+pub(super) fn attended(environment: Environment<'_>) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let remote = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"].iter().any(|name| environment(name).is_some());
+    let euid = rustix::process::geteuid().as_raw();
+    !remote && std::fs::metadata("/dev/console").is_ok_and(|console| console.uid() == euid)
+}
+
+/// The Credential Manager asks nobody anything.
+#[cfg(windows)]
+pub(super) fn attended(_environment: Environment<'_>) -> bool {
+    false
+}

@@ -58,8 +58,37 @@ impl Entry {
 pub struct Listing {
     /// The entries, sorted by name.
     pub entries: Vec<Entry>,
-    /// The first file that could not be read, as the error that names it.
-    pub damaged: Option<Error>,
+    /// The files that could not be read, each with the error that names it.
+    pub damaged: Vec<Damaged>,
+}
+
+impl Listing {
+    /// The entries, and the first error about a file that could not be read.
+    #[must_use]
+    pub fn or_damage(self) -> (Vec<Entry>, Option<Error>) {
+        (self.entries, self.damaged.into_iter().next().map(|damaged| damaged.error))
+    }
+}
+
+/// A file that could not be read.
+#[derive(Debug)]
+pub struct Damaged {
+    /// Its name in its folder.
+    pub file: String,
+    /// What is wrong with it.
+    pub error: Error,
+}
+
+/// A service's default account, and the profile it is for.
+pub type Pinned = (Service, Option<Profile>, Account);
+
+/// Every default, and what could not be read of them.
+#[derive(Debug, Default)]
+pub struct Defaults {
+    /// The defaults.
+    pub entries: Vec<Pinned>,
+    /// The files that could not be read.
+    pub damaged: Vec<Damaged>,
 }
 
 /// The index of a state folder.
@@ -75,6 +104,15 @@ struct Shelf {
 }
 
 impl Shelf {
+    /// The files that are ours. A stray one, as desktops leave them, is nobody's entry.
+    fn files(&self) -> Result<Vec<String>, Error> {
+        let ours = |file: &String| {
+            let digest = file.strip_suffix(".json").unwrap_or_default();
+            digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        Ok(self.folder.names()?.into_iter().filter(ours).collect())
+    }
+
     fn damaged(&self, file: &str, why: &str) -> Error {
         let path = self.folder.path_of(file);
         let what = format!("index file {}", crate::text::Escaped(&path.display().to_string()));
@@ -123,27 +161,27 @@ impl Index {
     /// Reads every entry.
     pub fn all(&self) -> Result<Listing, Error> {
         let mut listing = Listing::default();
-        // A stray file, as desktops leave them, is nobody's entry.
-        let ours = |file: &String| {
-            let digest = file.strip_suffix(".json").unwrap_or_default();
-            digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
-        };
-        for file in self.sessions.folder.names()?.into_iter().filter(ours) {
+        for file in self.sessions.files()? {
             match read(&self.sessions, &file, entry) {
                 Ok(Some(entry)) if file_of(&entry.name) == file => listing.entries.push(entry),
                 Ok(Some(_)) => {
-                    let misplaced = self.sessions.damaged(&file, "it describes another session");
-                    listing.damaged.get_or_insert(misplaced);
+                    let error = self.sessions.damaged(&file, "it describes another session");
+                    listing.damaged.push(Damaged { file, error });
                 }
                 // Erased by another process since the names were read.
                 Ok(None) => {}
-                Err(error) => {
-                    listing.damaged.get_or_insert(error);
-                }
+                Err(error) => listing.damaged.push(Damaged { file, error }),
             }
         }
         listing.entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(listing)
+    }
+
+    /// Whether it can be written at all: a file of no meaning is made and removed.
+    pub fn write_probe(&self) -> Result<(), Error> {
+        const FILE: &str = "probe";
+        self.sessions.folder.write(FILE, &[], Writers::Many)?;
+        self.sessions.folder.delete(FILE).map(|_| ())
     }
 
     /// Reads one session's entry.
@@ -167,6 +205,34 @@ impl Index {
             generation: *generation,
         };
         write(&self.sessions, &file_of(name), &out)
+    }
+
+    /// Reads every default.
+    pub fn defaults(&self) -> Result<Defaults, Error> {
+        let mut defaults = Defaults::default();
+        for file in self.defaults.files()? {
+            match read(&self.defaults, &file, default) {
+                Ok(Some(entry)) if default_file(&entry.0, entry.1.as_ref()) == file => {
+                    defaults.entries.push(entry);
+                }
+                Ok(Some(_)) => {
+                    let error = self.defaults.damaged(&file, "it describes another service");
+                    defaults.damaged.push(Damaged { file, error });
+                }
+                Ok(None) => {}
+                Err(error) => defaults.damaged.push(Damaged { file, error }),
+            }
+        }
+        Ok(defaults)
+    }
+
+    /// Removes a file that could not be read.
+    pub fn remove_damaged(&self, damaged: &Damaged) -> Result<(), Error> {
+        let kept_in = match &damaged.error {
+            Error::Damaged { piece: Piece::Default, .. } => &self.defaults,
+            _ => &self.sessions,
+        };
+        kept_in.folder.delete(&damaged.file).map(|_| ())
     }
 
     /// Removes one session's entry.
@@ -266,7 +332,7 @@ fn entry(fields: &mut Fields) -> Result<Entry, fields::Error> {
     })
 }
 
-fn default(fields: &mut Fields) -> Result<(Service, Option<Profile>, Account), fields::Error> {
+fn default(fields: &mut Fields) -> Result<Pinned, fields::Error> {
     Ok((service(fields)?, profile(fields)?, account(fields)?))
 }
 

@@ -3,15 +3,16 @@
 //! What a caller may hand out comes from [`load`] and [`save`] alone, as [`Persisted`]; writing demands the
 //! lock's guard (I2, I3).
 
+mod error;
 pub mod files;
 pub mod index;
 pub mod keyring;
 pub mod mode;
 pub mod plaintext;
+pub mod probe;
 pub mod record;
 
-use std::fmt;
-use std::path::PathBuf;
+pub use error::{Error, Piece, Unlock};
 
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -30,6 +31,8 @@ pub trait Backend {
     fn storage(&self) -> Storage;
     /// Whether it can be reached at all; touches nothing.
     fn reach(&self) -> Result<(), Error>;
+    /// Asks whoever sits there to unlock it, and waits for the answer; an error where there is nobody.
+    fn unlock(&self) -> Result<(), Error>;
     /// Reads a slot; `None` when there is none.
     fn read(&self, slot: &SlotName) -> Result<Option<Value>, Error>;
     /// Writes a slot in place: the old value or the new one can be read at any time, never neither.
@@ -39,107 +42,22 @@ pub trait Backend {
     /// Every access slot's value, to find sessions the index has lost. Values that cannot be read are left
     /// out: whoever asks for that very session is told.
     fn access_values(&self) -> Result<Vec<Value>, Error>;
-}
 
-/// Why the store did not do it.
-#[derive(Debug)]
-pub enum Error {
-    /// The backend cannot be reached.
-    Unavailable {
-        /// Which.
-        storage: Storage,
-        /// Why, in words of ours.
-        why: String,
-    },
-    /// The keyring is locked.
-    Locked,
-    /// The backend refused.
-    Denied {
-        /// Why, in words of ours.
-        why: String,
-    },
-    /// A call did not end within its deadline, in seconds.
-    Timeout {
-        /// The deadline.
-        seconds: u64,
-    },
-    /// Written by a newer version; left untouched.
-    Newer {
-        /// The slot or file.
-        what: String,
-    },
-    /// Damaged, or not where it says it belongs.
-    Damaged {
-        /// What kind of thing.
-        piece: Piece,
-        /// The slot or file.
-        what: String,
-        /// What is wrong, in words of ours.
-        why: String,
-    },
-    /// It could not be read, which says nothing of what is in it.
-    Read {
-        /// The slot or file.
-        what: String,
-        /// What the system said.
-        why: String,
-    },
-    /// A write failed; what was there before is still there.
-    Write {
-        /// The slot or file.
-        what: String,
-        /// What the system said.
-        why: String,
-    },
-    /// A file or folder is not safely ours.
-    Unsafe {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-}
-
-impl Error {
-    /// Whether the backend itself could not be asked: what is in it stays as it is.
-    #[must_use]
-    pub fn is_out_of_reach(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Locked | Self::Denied { .. } | Self::Timeout { .. })
+    /// What this backend calls a slot.
+    fn label(&self, slot: &SlotName) -> String;
+    /// What it calls everything it holds of ours.
+    fn labels(&self) -> Result<Vec<String>, Error>;
+    /// Parts of values that belong to no value any more, by label; none where values are kept whole.
+    fn strays(&self) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
     }
-}
-
-/// What can be damaged; each is mended in its own way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// A slot's value.
-    Slot,
-    /// A session's entry in the index.
-    Index,
-    /// A service's default account.
-    Default,
-    /// This machine's pin.
-    Pin,
-    /// Another file.
-    File,
-    /// What the keyring itself answered.
-    Answer,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unavailable { storage, why } => write!(f, "the {storage} cannot be reached: {why}"),
-            Self::Locked => f.write_str("the keyring is locked"),
-            Self::Denied { why } => write!(f, "the keyring refused: {why}"),
-            Self::Timeout { seconds } => write!(f, "the keyring did not answer within {seconds} s"),
-            Self::Newer { what } => write!(f, "{what} was written by a newer claviger and is left untouched"),
-            Self::Damaged { what, why, .. } => write!(f, "{what} is damaged: {why}"),
-            Self::Read { what, why } => write!(f, "{what} could not be read: {why}"),
-            Self::Write { what, why } => write!(f, "{what} could not be written: {why}"),
-            Self::Unsafe { path, why } => {
-                write!(f, "{} {why}", crate::text::Escaped(&path.display().to_string()))
-            }
-        }
+    /// Reads a value by its label.
+    fn peek(&self, label: &str) -> Result<Option<Value>, Error>;
+    /// Deletes a value or a stray by its label.
+    fn discard(&self, label: &str) -> Result<bool, Error>;
+    /// Whether something others could read was found and closed to them.
+    fn repaired(&self) -> bool {
+        false
     }
 }
 
@@ -218,7 +136,8 @@ impl From<Rejected> for Error {
     }
 }
 
-/// Writes a session's access slot as one value and gives back what now stands there.
+/// Writes a session's access slot as one value: a mark, whose loss costs nothing. What a caller is told of, or given,
+/// is written by [`save_checked`].
 pub fn save(backend: &dyn Backend, guard: &Guard, bundle: Bundle) -> Result<Persisted, Rejected> {
     let name = &bundle.record.name;
     let written =
@@ -229,18 +148,41 @@ pub fn save(backend: &dyn Backend, guard: &Guard, bundle: Bundle) -> Result<Pers
     }
 }
 
+/// Writes a session's access slot and reads it back: a backend that says yes and keeps nothing, or does not
+/// give back what it took, is found out before anyone is told that the session is kept.
+pub fn save_checked(backend: &dyn Backend, guard: &Guard, bundle: Bundle) -> Result<Persisted, Rejected> {
+    let (slot, value) = (bundle.record.name.access_slot(), bundle.encode());
+    let saved = save(backend, guard, bundle)?;
+    match kept(backend, &slot, &value) {
+        Ok(()) => Ok(saved),
+        Err(error) => Err(Rejected { error, bundle: Box::new(saved.bundle) }),
+    }
+}
+
 /// Writes a session's refresh slot and reads it back: a backend that says yes and keeps nothing is found
 /// out while the old token may still be good.
 pub fn save_refresh(backend: &dyn Backend, guard: &Guard, entry: &RefreshEntry) -> Result<(), Error> {
     check_guard(backend, guard, &entry.name)?;
-    let slot = entry.name.refresh_slot();
-    let value = entry.encode();
+    let (slot, value) = (entry.name.refresh_slot(), entry.encode());
     backend.write(&slot, &value)?;
-    match backend.read(&slot)? {
-        Some(kept) if bool::from(kept.ct_eq(&value)) => Ok(()),
-        _ => {
-            Err(Error::Write { what: slot_words(&slot), why: "it does not read back as written".to_owned() })
-        }
+    kept(backend, &slot, &value)
+}
+
+/// Whether a slot reads back as it was written.
+fn kept(backend: &dyn Backend, slot: &SlotName, value: &Value) -> Result<(), Error> {
+    match backend.read(slot)? {
+        Some(kept) if bool::from(kept.ct_eq(value)) => Ok(()),
+        _ => Err(Error::Write { what: slot_words(slot), why: "it does not read back as written".to_owned() }),
+    }
+}
+
+/// The error of a record that promises a refresh token, where there is none.
+#[must_use]
+pub fn broken_promise(name: &SessionName) -> Error {
+    Error::Damaged {
+        piece: Piece::Slot,
+        what: slot_words(&name.refresh_slot()),
+        why: "its record promises a refresh token and there is none".to_owned(),
     }
 }
 

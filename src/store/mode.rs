@@ -54,6 +54,8 @@ pub struct Mode {
     pub storage: Storage,
     /// Who said so.
     pub source: Source,
+    /// A move to it had begun when that was read; known where the pin decides.
+    pub moving: bool,
 }
 
 /// What the sources say, each already read: a text is a word somebody wrote.
@@ -83,7 +85,7 @@ impl Choices {
         for (word, source) in sources {
             if let Some(word) = word.as_deref().filter(|word| !word.trim().is_empty()) {
                 let storage = Storage::parse(word).ok_or(Unknown(source))?;
-                chosen = chosen.or(Some(Mode { storage, source }));
+                chosen = chosen.or(Some(Mode { storage, source, moving: false }));
             }
         }
         Ok(chosen)
@@ -97,10 +99,27 @@ pub struct Pin {
 
 const FILE: &str = "storage.json";
 
+/// What a pin says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// Where this machine keeps its sessions.
+    pub storage: Storage,
+    /// A move from the other backend was begun and has not ended: what is not here yet may still be there.
+    pub moving: bool,
+}
+
+impl From<Storage> for Pinned {
+    fn from(storage: Storage) -> Self {
+        Self { storage, moving: false }
+    }
+}
+
 #[derive(Serialize)]
 struct PinOut<'a> {
     format: i64,
     storage: Storage,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    moving: bool,
     machine: &'a str,
 }
 
@@ -113,7 +132,7 @@ impl Pin {
 
     /// What is pinned for this machine; a pin that names another machine came with a copied home folder
     /// and says nothing.
-    pub fn read(&self, machine: &str) -> Result<Option<Storage>, Error> {
+    pub fn read(&self, machine: &str) -> Result<Option<Pinned>, Error> {
         let Some(content) = self.folder.read(FILE, INDEX_BYTES)? else { return Ok(None) };
         let decoded = fields::json(&content.bytes).and_then(Fields::of).and_then(|mut fields| {
             if fields.count("format", i64::MAX)? > Some(FORMAT) {
@@ -122,22 +141,29 @@ impl Pin {
             let storage = fields.required_text("storage", TEXT_BYTES)?;
             let storage = Storage::parse(&storage)
                 .ok_or_else(|| fields.error("storage", Problem::Invalid("is no storage")))?;
+            let moving = fields.truth("moving")?.unwrap_or(false);
             let machine = fields.required_text("machine", TEXT_BYTES)?;
             fields.done()?;
-            Ok(Some((storage, machine)))
+            Ok(Some((Pinned { storage, moving }, machine)))
         });
         let what = format!("file {}", crate::text::Escaped(&self.folder.path_of(FILE).display().to_string()));
         match decoded {
             Ok(None) => Err(Error::Newer { what }),
-            Ok(Some((storage, named))) => Ok((named == machine).then_some(storage)),
+            Ok(Some((pinned, named))) => Ok((named == machine).then_some(pinned)),
             Err(error) => Err(Error::Damaged { piece: Piece::Pin, what, why: error.to_string() }),
         }
     }
 
+    /// Removes the pin, whatever it says.
+    pub fn clear(&self) -> Result<(), Error> {
+        self.folder.delete(FILE).map(|_| ())
+    }
+
     /// Pins a storage for this machine.
-    pub fn write(&self, machine: &str, storage: Storage) -> Result<(), Error> {
+    pub fn write(&self, machine: &str, pinned: impl Into<Pinned>) -> Result<(), Error> {
+        let Pinned { storage, moving } = pinned.into();
         let what = format!("file {}", crate::text::Escaped(&self.folder.path_of(FILE).display().to_string()));
-        let bytes = serde_json::to_vec(&PinOut { format: FORMAT, storage, machine })
+        let bytes = serde_json::to_vec(&PinOut { format: FORMAT, storage, moving, machine })
             .map_err(|error| Error::Write { what, why: error.to_string() })?;
         self.folder.write(FILE, &bytes, Writers::Many)
     }

@@ -21,12 +21,6 @@ impl Plaintext {
         Self { slots: Folder::new(state, "slots"), repaired: Cell::new(false) }
     }
 
-    /// Whether a slot others could read was found and closed to them.
-    #[must_use]
-    pub fn repaired(&self) -> bool {
-        self.repaired.get()
-    }
-
     fn read_file(&self, name: &str) -> Result<Option<Value>, Error> {
         let content = self.slots.read(name, SLOT_BYTES)?;
         Ok(content.map(|content| {
@@ -45,6 +39,10 @@ impl Backend for Plaintext {
         Ok(())
     }
 
+    fn unlock(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     fn read(&self, slot: &SlotName) -> Result<Option<Value>, Error> {
         self.read_file(&slot.digest())
     }
@@ -60,5 +58,25 @@ impl Backend for Plaintext {
     fn access_values(&self) -> Result<Vec<Value>, Error> {
         let names = self.slots.names()?;
         Ok(names.iter().filter_map(|name| self.read_file(name).ok().flatten()).collect())
+    }
+
+    fn label(&self, slot: &SlotName) -> String {
+        slot.digest()
+    }
+
+    fn labels(&self) -> Result<Vec<String>, Error> {
+        self.slots.names()
+    }
+
+    fn peek(&self, label: &str) -> Result<Option<Value>, Error> {
+        self.read_file(label)
+    }
+
+    fn discard(&self, label: &str) -> Result<bool, Error> {
+        self.slots.delete(label)
+    }
+
+    fn repaired(&self) -> bool {
+        self.repaired.get()
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::{has_program, skipped};
 
 /// Debian: dbus dbus-tests gnome-keyring libsecret-tools libglib2.0-bin
-const NEEDED: [&str; 5] = ["dbus-daemon", "dbus-send", "gnome-keyring-daemon", "secret-tool", "gdbus"];
+const NEEDED: [&str; 6] =
+    ["dbus-daemon", "dbus-send", "dbus-test-tool", "gnome-keyring-daemon", "secret-tool", "gdbus"];
 
 /// A running bus and keyring; they end with the value.
 pub struct Bus {
@@ -32,35 +33,98 @@ impl Bus {
         // The password is every byte up to the end of file.
         keyring.stdin.take().expect("stdin is piped").write_all(b"test").expect("the password is written");
         bus.daemons.push(keyring);
-        let named = bus.command("gdbus").args(["wait", "--session", "--timeout", "20", SECRETS]).status();
-        assert!(named.expect("gdbus runs").success(), "the keyring takes its name");
-        // The login collection appears a moment after the name, and nothing announces it.
-        let (_never, tick) = mpsc::channel::<()>();
-        for _ in 0..200 {
-            if bus.secrets("ReadAlias", &["string:default"]).contains("collection/login") {
-                return Some(bus);
-            }
-            let _ = tick.recv_timeout(Duration::from_millis(50));
-        }
-        panic!("the keyring has no login collection");
+        bus.wait_for(SECRETS);
+        bus.wait_for_collection("collection/login");
+        Some(bus)
+    }
+
+    /// A bus with a locked keyring, whose question to unlock it is answered by nobody, ever. Without this one
+    /// gnome-keyring finds nobody to ask with, and the question counts as dismissed.
+    pub fn with_a_question_nobody_answers() -> Option<Self> {
+        let mut bus = Self::with_keyring()?;
+        bus.own("org.gnome.keyring.SystemPrompter", "echo");
+        bus.lock();
+        Some(bus)
     }
 
     /// A bus on which somebody owns the Secret Service's name and never answers.
     pub fn with_silence() -> Option<Self> {
         let mut bus = Self::empty()?;
-        if !has_program("dbus-test-tool") {
-            skipped("secret-service", "dbus-test-tool is not installed");
+        bus.own(SECRETS, "black-hole");
+        Some(bus)
+    }
+
+    /// A bus with KeePassXC, an implementation that shares nothing with gnome-keyring. With `confirms` it asks
+    /// for every item that another program made, and before every deletion, as it does unless told otherwise.
+    pub fn with_keepassxc(confirms: bool) -> Option<Self> {
+        if let Some(missing) = ["keepassxc", "keepassxc-cli"].iter().find(|program| !has_program(program)) {
+            skipped("keepassxc", &format!("{missing} is not installed"));
             return None;
         }
-        let mut silence = bus.command("dbus-test-tool");
-        silence
-            .args(["black-hole", "--session", &format!("--name={SECRETS}")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        bus.daemons.push(silence.spawn().expect("it starts"));
-        let named = bus.command("gdbus").args(["wait", "--session", "--timeout", "20", SECRETS]).status();
-        assert!(named.expect("gdbus runs").success(), "it takes the name");
+        let mut bus = Self::empty()?;
+        let (database, config) = (bus.folder.path().join("t.kdbx"), bus.folder.path().join("keepassxc.ini"));
+        let xml = bus.folder.path().join("t.xml");
+        std::fs::write(&xml, EMPTY_DATABASE).expect("the database's description is written");
+        let mut import = bus.offscreen("keepassxc-cli");
+        import.args(["import", "--set-password"]).arg(&xml).arg(&database);
+        let made = super::finish(import, b"test\ntest\n");
+        assert_eq!(made.exit, 0, "{}", made.stderr);
+        let text = format!(
+            "[General]\nConfigVersion=2\nSingleInstance=false\nUpdateCheckMessageShown=true\n\
+             [GUI]\nCheckForUpdates=false\n\
+             [FdoSecrets]\nEnabled=true\nShowNotification=false\nUnlockBeforeSearch=false\n\
+             ConfirmDeleteItem={confirms}\nConfirmAccessItem={confirms}\n"
+        );
+        std::fs::write(&config, text).expect("its configuration is written");
+        let mut keepassxc = bus.offscreen("keepassxc");
+        keepassxc.arg("--config").arg(&config).arg("--localconfig").arg(bus.folder.path().join("local.ini"));
+        keepassxc.arg("--pw-stdin").arg(&database);
+        let mut keepassxc = keepassxc.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        let password = keepassxc.stdin.take().expect("stdin is piped").write_all(b"test\n");
+        password.expect("the password is written");
+        bus.daemons.push(keepassxc);
+        bus.wait_for(SECRETS);
+        bus.wait_for_collection("collection/t");
         Some(bus)
+    }
+
+    fn offscreen(&self, program: &str) -> Command {
+        let mut command = self.command(program);
+        command.env("QT_QPA_PLATFORM", "offscreen").env("XDG_RUNTIME_DIR", self.folder.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Lets somebody own a name, who answers every call with nothing (`echo`) or not at all (`black-hole`).
+    fn own(&mut self, name: &str, how: &str) {
+        let mut owner = self.command("dbus-test-tool");
+        owner.args([how, "--session", &format!("--name={name}")]);
+        self.daemons
+            .push(owner.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("dbus-test-tool starts"));
+        self.wait_for(name);
+    }
+
+    fn wait_for(&self, name: &str) {
+        let named = self.command("gdbus").args(["wait", "--session", "--timeout", "20", name]).status();
+        assert!(named.expect("gdbus runs").success(), "somebody takes the name {name}");
+    }
+
+    /// A collection appears, and opens, a moment after the service's name, and nothing announces it.
+    fn wait_for_collection(&self, path: &str) {
+        let (_never, tick) = mpsc::channel::<()>();
+        let collection = format!("/org/freedesktop/secrets/{path}");
+        let locked = ["string:org.freedesktop.Secret.Collection", "string:Locked"];
+        for _ in 0..200 {
+            if self.secrets("ReadAlias", &["string:default"]).contains(path)
+                && self
+                    .send(&collection, "org.freedesktop.DBus.Properties.Get", &locked)
+                    .contains("boolean false")
+            {
+                return;
+            }
+            let _ = tick.recv_timeout(Duration::from_millis(50));
+        }
+        panic!("there is no open default collection {path}");
     }
 
     /// A bus on which nothing answers for the Secret Service.
@@ -105,9 +169,14 @@ impl Bus {
     }
 
     fn secrets(&self, method: &str, arguments: &[&str]) -> String {
+        let method = format!("org.freedesktop.Secret.Service.{method}");
+        self.send("/org/freedesktop/secrets", &method, arguments)
+    }
+
+    fn send(&self, object: &str, method: &str, arguments: &[&str]) -> String {
         let mut call = self.command("dbus-send");
-        call.args(["--session", "--print-reply", &format!("--dest={SECRETS}"), "/org/freedesktop/secrets"]);
-        call.arg(format!("org.freedesktop.Secret.Service.{method}")).args(arguments);
+        call.args(["--session", "--print-reply", &format!("--dest={SECRETS}"), object, method])
+            .args(arguments);
         String::from_utf8_lossy(&call.output().expect("dbus-send runs").stdout).into_owned()
     }
 
@@ -133,6 +202,14 @@ impl Bus {
 }
 
 const SECRETS: &str = "org.freedesktop.secrets";
+
+/// One group, and the setting that lets the Secret Service show it.
+const EMPTY_DATABASE: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<KeePassFile><Meta><DatabaseName>t</DatabaseName><RecycleBinEnabled>False</RecycleBinEnabled><CustomData><Item>
+<Key>FDO_SECRETS_EXPOSED_GROUP</Key><Value>{00112233-4455-6677-8899-aabbccddeeff}</Value>
+</Item></CustomData></Meta>
+<Root><Group><UUID>ABEiM0RVZneImaq7zN3u/w==</UUID><Name>Root</Name></Group></Root></KeePassFile>
+"#;
 
 impl Drop for Bus {
     fn drop(&mut self) {

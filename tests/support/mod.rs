@@ -4,9 +4,13 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses its own part of this")]
 
 pub mod bus;
+pub mod faults;
 #[cfg(target_os = "linux")]
 pub mod scripted;
 pub mod server;
+#[cfg(target_os = "linux")]
+pub mod stage;
+pub mod vault;
 pub mod world;
 
 use std::io::Write as _;
@@ -89,6 +93,12 @@ impl Sandbox {
         let environment =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Self { folder, environment }
+    }
+
+    /// Sets a variable from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// The state folder.
@@ -191,6 +201,9 @@ pub fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files.sort();
     files
 }
+
+/// Token sizes around every limit a keyring has: Windows' 2,560 bytes, halved where text is UTF-16.
+pub const SIZES: [usize; 8] = [1, 1279, 1280, 1281, 2560, 2561, 8192, 65536];
 
 pub const SERVICE: &str = "https://api.acme.example";
 

@@ -12,11 +12,14 @@ use claviger::dialect::{Dialect, Rendered, Verb};
 use claviger::engine::World;
 use claviger::http::{Error, Http, Post, Reply};
 use claviger::lock::KeepUntilExit;
+use claviger::message::Request;
 use claviger::refresh::turn::Locks;
 use claviger::session::{SlotName, Storage};
-use claviger::settings::Invocation;
+use claviger::settings::{Command, Invocation};
 use claviger::store::{self, Backend, index::Index, mode::Pin, plaintext::Plaintext};
 use claviger::time::Timestamp;
+
+use super::faults::{Faulty, Plan};
 
 pub type Slots = BTreeMap<String, Vec<u8>>;
 type Change = Box<dyn FnOnce(&mut Slots)>;
@@ -29,17 +32,39 @@ enum When {
     Locked(PathBuf),
 }
 
+/// What state a keyring is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mood {
+    /// It answers.
+    #[default]
+    Open,
+    /// There is none.
+    Unreachable,
+    /// It is locked, and nobody unlocks it.
+    Locked,
+    /// It is locked, and whoever is asked unlocks it.
+    Opens,
+    /// It is locked, and whoever is asked says no.
+    Dismissed,
+    /// It never answers.
+    Hangs,
+    /// It says no.
+    Refuses,
+}
+
 /// A keyring that is a map, and that can be told to misbehave.
 #[derive(Default)]
 pub struct Memory {
     pub slots: Rc<RefCell<Slots>>,
     pub reads: Cell<usize>,
     pub writes: Cell<usize>,
+    pub refresh_reads: Cell<usize>,
     pending: RefCell<Option<(When, Change)>>,
     denied: RefCell<Option<String>>,
     denials: Cell<usize>,
     spared: Cell<usize>,
     forgetful: RefCell<Option<String>>,
+    pub mood: Cell<Mood>,
 }
 
 impl Memory {
@@ -75,6 +100,21 @@ impl Memory {
         *self.pending.borrow_mut() = Some((When::Locked(locks), Box::new(change)));
     }
 
+    fn in_mood(&self) -> Result<(), store::Error> {
+        match self.mood.get() {
+            Mood::Open => Ok(()),
+            Mood::Unreachable => Err(store::Error::Unavailable {
+                storage: Storage::Keyring,
+                why: "no Secret Service is running".to_owned(),
+            }),
+            Mood::Locked | Mood::Opens | Mood::Dismissed => {
+                Err(store::Error::Locked(store::Unlock::NotAsked))
+            }
+            Mood::Hangs => Err(store::Error::Timeout { seconds: 3 }),
+            Mood::Refuses => Err(store::Error::Denied { why: "D-Bus says access denied".to_owned() }),
+        }
+    }
+
     fn happen(&self, after_read: bool) {
         let due = match self.pending.borrow().as_ref() {
             Some((When::Reads(reads), _)) => after_read && *reads == self.reads.get(),
@@ -95,18 +135,23 @@ impl Backend for Memory {
     }
 
     fn reach(&self) -> Result<(), store::Error> {
-        Ok(())
+        self.in_mood()
     }
 
     fn read(&self, slot: &SlotName) -> Result<Option<store::Value>, store::Error> {
+        self.in_mood()?;
         self.happen(false);
         self.reads.set(self.reads.get() + 1);
+        if slot.as_str().ends_with("/refresh") {
+            self.refresh_reads.set(self.refresh_reads.get() + 1);
+        }
         let found = self.slots.borrow().get(slot.as_str()).map(|bytes| bytes.clone().into());
         self.happen(true);
         Ok(found)
     }
 
     fn write(&self, slot: &SlotName, value: &store::Value) -> Result<(), store::Error> {
+        self.in_mood()?;
         self.writes.set(self.writes.get() + 1);
         if self.denied.borrow().as_deref() == Some(slot.as_str()) && self.spared.get() > 0 {
             self.spared.set(self.spared.get() - 1);
@@ -121,11 +166,44 @@ impl Backend for Memory {
     }
 
     fn delete(&self, slot: &SlotName) -> Result<bool, store::Error> {
+        self.in_mood()?;
         self.writes.set(self.writes.get() + 1);
         Ok(self.slots.borrow_mut().remove(slot.as_str()).is_some())
     }
 
+    fn unlock(&self) -> Result<(), store::Error> {
+        match self.mood.get() {
+            Mood::Opens => {
+                self.mood.set(Mood::Open);
+                Ok(())
+            }
+            Mood::Dismissed => Err(store::Error::Locked(store::Unlock::Dismissed)),
+            Mood::Locked => Err(store::Error::Locked(store::Unlock::Unanswered { seconds: 60 })),
+            _ => self.in_mood(),
+        }
+    }
+
+    fn label(&self, slot: &SlotName) -> String {
+        slot.as_str().to_owned()
+    }
+
+    fn labels(&self) -> Result<Vec<String>, store::Error> {
+        self.in_mood()?;
+        Ok(self.slots.borrow().keys().cloned().collect())
+    }
+
+    fn peek(&self, label: &str) -> Result<Option<store::Value>, store::Error> {
+        self.in_mood()?;
+        Ok(self.slots.borrow().get(label).map(|bytes| bytes.clone().into()))
+    }
+
+    fn discard(&self, label: &str) -> Result<bool, store::Error> {
+        self.in_mood()?;
+        Ok(self.slots.borrow_mut().remove(label).is_some())
+    }
+
     fn access_values(&self) -> Result<Vec<store::Value>, store::Error> {
+        self.in_mood()?;
         let slots = self.slots.borrow();
         let access = slots.iter().filter(|(name, _)| SlotName::found_access(name).is_some());
         Ok(access.map(|(_, bytes)| bytes.clone().into()).collect())
@@ -204,7 +282,13 @@ pub struct Machine {
     pub keyring: Memory,
     pub server: Script,
     pub clock: Hands,
-    pub variables: Vec<(String, String)>,
+    pub variables: RefCell<Vec<(String, String)>>,
+    /// What was said to people ahead of the reply.
+    pub told: RefCell<Vec<String>>,
+    /// Both backends keep their locks in one folder, as where nothing moves the state folder from its usual place.
+    pub one_folder: Cell<bool>,
+    /// What goes wrong in the next calls, in either backend.
+    pub plan: RefCell<Option<Rc<Plan>>>,
 }
 
 impl Machine {
@@ -212,7 +296,16 @@ impl Machine {
         let folder =
             tempfile::Builder::new().prefix("claviger-world-").tempdir().expect("a temporary folder");
         let (keyring, server) = (Memory::default(), Script::default());
-        Self { folder, keyring, server, clock: Hands::at(clock), variables: Vec::new() }
+        Self {
+            folder,
+            keyring,
+            server,
+            clock: Hands::at(clock),
+            variables: RefCell::default(),
+            told: RefCell::default(),
+            plan: RefCell::default(),
+            one_folder: Cell::default(),
+        }
     }
 
     pub fn home(&self) -> &Path {
@@ -226,31 +319,54 @@ impl Machine {
 
     /// Serves one request as the binary would.
     pub fn call(&self, verb: Verb, storage: Option<&str>, input: &[u8]) -> Rendered {
+        self.serve(&self.keyring, Command::Protocol { dialect: Dialect::Native, verb }, storage, input)
+    }
+
+    /// Serves a person's request, with the reply as JSON.
+    pub fn people(&self, request: Request) -> Rendered {
+        self.serve(&self.keyring, Command::People { request, json: true }, None, b"")
+    }
+
+    /// Serves one request with this keyring.
+    pub fn serve(
+        &self,
+        keyring: &dyn Backend,
+        command: Command,
+        storage: Option<&str>,
+        input: &[u8],
+    ) -> Rendered {
         let environment = |name: &str| -> Option<OsString> {
             if name == "CLAVIGER_HOME" {
                 return Some(self.home().as_os_str().to_owned());
             }
-            self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.into())
+            self.variables.borrow().iter().find(|(known, _)| known == name).map(|(_, value)| value.into())
         };
-        let invocation = Invocation { dialect: Dialect::Native, verb, storage: storage.map(str::to_owned) };
-        let input = claviger::terminal::read_bounded(input, claviger::limits::REQUEST_BYTES);
+        let invocation = Invocation { command, storage: storage.map(str::to_owned) };
+        let input = |_| claviger::terminal::read_bounded(input, claviger::limits::REQUEST_BYTES);
         claviger::run(invocation, input, &environment, |settings, serve| {
             let keep = KeepUntilExit::default();
             let locks = Locks {
-                keyring: Some(self.locks()),
+                keyring: Some(if self.one_folder.get() {
+                    settings.state.join("locks")
+                } else {
+                    self.locks()
+                }),
                 plaintext: settings.state.join("locks"),
                 keep,
                 patience: settings.timeouts.lock,
             };
+            let files = Plaintext::new(&settings.state);
+            let plan = self.plan.borrow().clone();
             serve(&World {
                 settings,
-                keyring: &self.keyring,
-                plaintext: &Plaintext::new(&settings.state),
+                keyring: &Faulty { backend: keyring, plan: plan.as_deref() },
+                plaintext: &Faulty { backend: &files, plan: plan.as_deref() },
                 index: &Index::new(&settings.state),
                 pin: &Pin::new(&settings.state),
                 http: &self.server,
                 clock: &self.clock,
                 locks: &locks,
+                tell: &|line| self.told.borrow_mut().push(line.to_owned()),
             });
         })
     }

@@ -2,9 +2,12 @@
 
 mod parse;
 mod render;
+mod storage;
+mod words;
 
 pub use parse::parse;
-pub use render::{exit, render};
+pub use render::{for_people, render};
+pub use words::{exit, health_name, outcome_exit};
 
 /// The one version there is.
 pub const VERSION: i64 = 1;

@@ -4,11 +4,13 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::VERSION;
+use super::storage::{FindingBody, ShownBody, finding_body, shown_body};
+use super::words::{exit, name, outcome_exit, problems, revocation_name, warning_name};
 use crate::dialect::Rendered;
 use crate::limits;
 use crate::message::{
-    Capabilities, Code, Erased, Failure, Freshness, Listed, MatchedBy, Outcome, Revocation, Stored, Token,
-    Warning, WarningCode,
+    Capabilities, Code, Erased, Failure, Freshness, Listed, MatchedBy, Outcome, Relocated, Stored, Token,
+    Warning,
 };
 use crate::session::{Profile, Service, Storage};
 use crate::time::Timestamp;
@@ -19,7 +21,7 @@ pub fn render(result: &Result<Outcome, Failure>, warnings: &[Warning]) -> Render
     let warnings =
         warnings.iter().map(|w| WarningBody { code: warning_name(w.code), message: &w.message }).collect();
     let (body, stderr, exit) = match result {
-        Ok(outcome) => (body(outcome), String::new(), 0),
+        Ok(outcome) => (body(outcome), String::new(), outcome_exit(outcome)),
         Err(failure) => (Body::Error { error: error(failure) }, for_people(failure), exit(failure.code)),
     };
     match serialise(&Reply { version: VERSION, body, warnings }) {
@@ -42,7 +44,9 @@ fn serialise(reply: &Reply<'_>) -> serde_json::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn for_people(failure: &Failure) -> String {
+/// A failure as one line for people.
+#[must_use]
+pub fn for_people(failure: &Failure) -> String {
     let hint = if failure.hint.is_empty() { String::new() } else { format!("; {}", failure.hint) };
     format!("claviger: error: {}{hint}\n", failure.message)
 }
@@ -70,6 +74,9 @@ enum Body<'a> {
     Erased { erased: bool, revocation: &'static str },
     Listed { sessions: Vec<ListedBody<'a>> },
     Capabilities(CapabilitiesBody<'a>),
+    Shown(ShownBody<'a>),
+    Relocated { storage: Storage, moved: usize },
+    Examined { problems: usize, findings: Vec<FindingBody<'a>> },
     Error { error: ErrorBody<'a> },
 }
 
@@ -169,6 +176,12 @@ fn body(outcome: &Outcome) -> Body<'_> {
             Body::Erased { erased: *erased, revocation: revocation_name(*revocation) }
         }
         Outcome::Listed(sessions) => Body::Listed { sessions: sessions.iter().map(listed_body).collect() },
+        Outcome::Shown(shown) => Body::Shown(shown_body(shown)),
+        Outcome::Relocated(Relocated { to, moved }) => Body::Relocated { storage: *to, moved: *moved },
+        Outcome::Examined(findings) => Body::Examined {
+            problems: problems(findings),
+            findings: findings.iter().map(finding_body).collect(),
+        },
         Outcome::Capabilities(Capabilities { storages, dialects, grants }) => {
             Body::Capabilities(CapabilitiesBody {
                 versions: [VERSION],
@@ -237,81 +250,5 @@ fn error(failure: &Failure) -> ErrorBody<'_> {
         hint: &failure.hint,
         retryable: exit(failure.code) == 4,
         retry_after: failure.retry_after,
-    }
-}
-
-fn revocation_name(revocation: Revocation) -> &'static str {
-    match revocation {
-        Revocation::Revoked => "revoked",
-        Revocation::Failed => "failed",
-        Revocation::Unsupported => "unsupported",
-        Revocation::Skipped => "skipped",
-    }
-}
-
-fn warning_name(code: WarningCode) -> &'static str {
-    match code {
-        WarningCode::Stale => "STALE",
-        WarningCode::ValidityShort => "VALIDITY_SHORT",
-        WarningCode::OtherCopy => "OTHER_COPY",
-        WarningCode::PinFailed => "PIN_FAILED",
-        WarningCode::BackendUnreachable => "BACKEND_UNREACHABLE",
-        WarningCode::PermissionsRepaired => "PERMISSIONS_REPAIRED",
-    }
-}
-
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::NotFound => "NOT_FOUND",
-        Code::AccountNotFound => "ACCOUNT_NOT_FOUND",
-        Code::BadRequest => "BAD_REQUEST",
-        Code::Conflict => "CONFLICT",
-        Code::AuthRefreshExpired => "AUTH_REFRESH_EXPIRED",
-        Code::AuthRefreshUnavailable => "AUTH_REFRESH_UNAVAILABLE",
-        Code::AuthRefreshTransient => "AUTH_REFRESH_TRANSIENT",
-        Code::LockTimeout => "LOCK_TIMEOUT",
-        Code::StoreUnavailable => "STORE_UNAVAILABLE",
-        Code::StoreLocked => "STORE_LOCKED",
-        Code::StoreDenied => "STORE_DENIED",
-        Code::StoreTimeout => "STORE_TIMEOUT",
-        Code::StoreNewer => "STORE_NEWER",
-        Code::LockUnsupported => "LOCK_UNSUPPORTED",
-        Code::AuthStoreReadFailed => "AUTH_STORE_READ_FAILED",
-        Code::AuthStoreWriteFailed => "AUTH_STORE_WRITE_FAILED",
-        Code::ConfigInvalid => "CONFIG_INVALID",
-        Code::InsecureUrl => "INSECURE_URL",
-        Code::ProviderRejected => "PROVIDER_REJECTED",
-        Code::EndpointNotFound => "ENDPOINT_NOT_FOUND",
-        Code::TlsUntrusted => "TLS_UNTRUSTED",
-        Code::ProxyAuthRequired => "PROXY_AUTH_REQUIRED",
-        Code::NoAccountSelected => "NO_ACCOUNT_SELECTED",
-        Code::Internal => "INTERNAL",
-    }
-}
-
-/// The exit status of a failure in this dialect.
-#[must_use]
-pub fn exit(code: Code) -> u8 {
-    match code {
-        Code::NotFound | Code::AccountNotFound => 1,
-        Code::BadRequest | Code::Conflict => 2,
-        Code::AuthRefreshExpired | Code::AuthRefreshUnavailable => 3,
-        Code::AuthRefreshTransient | Code::LockTimeout => 4,
-        Code::StoreUnavailable
-        | Code::StoreLocked
-        | Code::StoreDenied
-        | Code::StoreTimeout
-        | Code::StoreNewer
-        | Code::LockUnsupported
-        | Code::AuthStoreReadFailed
-        | Code::AuthStoreWriteFailed => 5,
-        Code::ConfigInvalid
-        | Code::InsecureUrl
-        | Code::ProviderRejected
-        | Code::EndpointNotFound
-        | Code::TlsUntrusted
-        | Code::ProxyAuthRequired => 6,
-        Code::NoAccountSelected => 7,
-        Code::Internal => 70,
     }
 }

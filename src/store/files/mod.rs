@@ -8,6 +8,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::{Error, Piece};
+use crate::time::Timestamp;
 
 #[cfg(unix)]
 #[path = "unix.rs"]
@@ -56,6 +57,39 @@ fn read_limited(file: &std::fs::File, path: &Path, limit: usize) -> Result<Zeroi
 
 /// How temporary files begin; a scan skips them.
 const TEMPORARY: &str = ".new-";
+
+/// A temporary file that a killed writer left behind.
+#[derive(Debug)]
+pub struct Litter {
+    /// Its name in its folder.
+    pub name: String,
+    /// When it was last written.
+    pub modified: Timestamp,
+}
+
+impl Folder {
+    /// What killed writers left in here; none when the folder is not there.
+    pub fn litter(&self) -> Result<Vec<Litter>, Error> {
+        let mut litter = Vec::new();
+        for name in self.every_name()?.into_iter().filter(|name| name.starts_with(TEMPORARY)) {
+            let path = self.path_of(&name);
+            match std::fs::symlink_metadata(&path).and_then(|metadata| metadata.modified()) {
+                Ok(modified) => litter.push(Litter { name, modified: Timestamp::from_system(modified) }),
+                // Its writer was alive after all, and is done.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(unreadable(&path, &error)),
+            }
+        }
+        Ok(litter)
+    }
+
+    /// The names of the files in here, sorted; none when the folder is not there.
+    pub fn names(&self) -> Result<Vec<String>, Error> {
+        let mut names = self.every_name()?;
+        names.retain(|name| !name.starts_with(TEMPORARY));
+        Ok(names)
+    }
+}
 
 /// Ask version control and backups to pass the state folder by.
 const MARKERS: [(&str, &str); 2] = [

@@ -100,18 +100,16 @@ impl Folder {
         }
     }
 
-    /// The names of the files in here, sorted; none when the folder is not there.
-    pub fn names(&self) -> Result<Vec<String>, Error> {
+    /// The names of all files in here, temporary ones too.
+    pub(super) fn every_name(&self) -> Result<Vec<String>, Error> {
         if self.open()?.is_none() {
             return Ok(Vec::new());
         }
         let failed = |source: io::Error| unreadable(&self.path, &source);
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.path).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            if let Some(name) = name.to_str().filter(|name| !name.starts_with(TEMPORARY)) {
-                names.push(name.to_owned());
-            }
+            // Ours are ASCII.
+            names.extend(entry.map_err(failed)?.file_name().into_string().ok());
         }
         names.sort_unstable();
         Ok(names)

@@ -30,9 +30,10 @@ impl Folder {
 
     /// Reads a file; `None` when it or the folder is not there.
     pub fn read(&self, name: &str, limit: usize) -> Result<Option<Content>, Error> {
+        // Before anything is made elsewhere on the strength of its being empty.
+        inside_profile(&self.root)?;
         let path = self.path_of(name);
         let Some(file) = open(&path)? else { return Ok(None) };
-        inside_profile(&self.root)?;
         Ok(Some(Content { bytes: read_limited(&file, &path, limit)?, repaired: false }))
     }
 
@@ -72,8 +73,8 @@ impl Folder {
         }
     }
 
-    /// The names of the files in here, sorted; none when the folder is not there.
-    pub fn names(&self) -> Result<Vec<String>, Error> {
+    /// The names of all files in here, temporary ones too.
+    pub(super) fn every_name(&self) -> Result<Vec<String>, Error> {
         let failed = |source: io::Error| unreadable(&self.path, &source);
         let entries = match std::fs::read_dir(&self.path) {
             Ok(entries) => entries,
@@ -82,10 +83,8 @@ impl Folder {
         };
         let mut names = Vec::new();
         for entry in entries {
-            let name = entry.map_err(failed)?.file_name();
-            if let Some(name) = name.to_str().filter(|name| !name.starts_with(TEMPORARY)) {
-                names.push(name.to_owned());
-            }
+            // Ours are ASCII.
+            names.extend(entry.map_err(failed)?.file_name().into_string().ok());
         }
         names.sort_unstable();
         Ok(names)

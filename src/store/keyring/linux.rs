@@ -1,16 +1,19 @@
 //! The Secret Service over D-Bus: one connection, one encrypted session, calls one after another.
 //!
-//! Searching never prompts: it lists locked items apart. No prompt is ever raised from here, and an item is
-//! only made in a collection seen to be unlocked.
+//! Searching never prompts: it lists locked items apart. A locked keyring is asked to open by [`Items::unlock`]
+//! alone, and an item is only made in a collection seen to be unlocked.
 
 use std::collections::HashMap;
 
-use dbus_secret_service::{Collection, EncryptionType, Error as Refusal, Item, SecretService};
+use dbus_secret_service::{
+    Collection, EncryptionType, Error as Refusal, Item, SearchItemsResult, SecretService,
+};
 use zeroize::Zeroizing;
 
-use super::SERVICE;
-use crate::session::{SlotName, Storage};
-use crate::store::{Error, Piece, Value};
+use super::items::Items;
+use super::{Patience, SERVICE};
+use crate::session::Storage;
+use crate::store::{Error, Piece, Unlock, Value};
 
 /// How the session bus is reached, as `settings` read it from the environment. The D-Bus library reads
 /// `DBUS_SESSION_BUS_ADDRESS` and `XDG_RUNTIME_DIR` itself and would start a bus of its own where it finds
@@ -41,22 +44,34 @@ fn is_local(address: &str) -> bool {
 
 /// The D-Bus library waits this long for a reply, in seconds, and cannot be told otherwise.
 pub(super) const GIVES_UP_AFTER: u64 = 2;
+/// A Secret Service takes values of any size.
+pub(super) const VALUE_BYTES: Option<usize> = None;
+/// Once unlocked, an item is read without another question.
+pub(super) const ASKS_PER_ITEM: bool = false;
+/// KeePassXC, as it comes, asks before it deletes.
+pub(super) const ASKS_TO_DELETE: bool = true;
 
 pub(super) struct Session {
     service: SecretService,
 }
 
 impl Session {
-    pub(super) fn open(_access: &Access) -> Result<Self, Error> {
-        // Zero seconds for prompts: the library then gives up instead of raising one.
-        let service = SecretService::connect_with_max_prompt_timeout(EncryptionType::Dh, 0);
+    pub(super) fn open(_access: &Access, patience: Patience) -> Result<Self, Error> {
+        // Not zero, with which the library raises no prompt at all: KeePassXC makes and deletes every item
+        // through a prompt, most of them without a dialog. A locked keyring is never asked to open by a call
+        // that is not `unlock`, so where there is nobody to ask, nobody is asked. And more than our own
+        // deadlines, because the library counts messages as well as seconds: the deadline is ours to keep.
+        let questions = patience.unlock.unwrap_or_default().max(patience.call).as_secs() + 5;
+        let service = SecretService::connect_with_max_prompt_timeout(EncryptionType::Dh, questions);
         service.map(|service| Self { service }).map_err(|refusal| refused(&refusal))
     }
+}
 
-    pub(super) fn read(&self, slot: &SlotName) -> Result<Option<Value>, Error> {
-        let Some(item) = self.find(slot)? else {
+impl Items for Session {
+    fn read(&mut self, name: &str) -> Result<Option<Value>, Error> {
+        let Some(item) = self.items(name)?.pop() else {
             // Some services hide what is locked; then nothing found is not nothing there.
-            return if self.is_locked()? { Err(Error::Locked) } else { Ok(None) };
+            return if self.is_locked()? { Err(locked()) } else { Ok(None) };
         };
         match item.get_secret() {
             Ok(secret) => Ok(Some(Zeroizing::new(secret))),
@@ -65,97 +80,134 @@ impl Session {
         }
     }
 
-    pub(super) fn write(&self, slot: &SlotName, value: &Value) -> Result<(), Error> {
+    fn write(&mut self, name: &str, value: &Value) -> Result<(), Error> {
         const KIND: &str = "application/json";
-        if let Some(item) = self.find(slot)? {
-            match item.set_secret(value, KIND) {
+        let mut items = self.items(name)?;
+        if let Some(current) = items.pop() {
+            match current.set_secret(value, KIND) {
                 Err(refusal) if has_vanished(&refusal) => {}
-                done => return done.map_err(|refusal| refused(&refusal)),
+                Err(refusal) => return Err(refused(&refusal)),
+                Ok(()) => {
+                    for older in items {
+                        // The value is safe; what stays is never read, and goes with an erase.
+                        let _ = older.delete();
+                    }
+                    return Ok(());
+                }
             }
         }
-        let collection = self.default_collection()?;
-        let label = format!("claviger: {}", slot.as_str());
-        let made = collection.create_item(&label, attributes(slot.as_str()), value, true, KIND);
-        made.map(|_| ()).map_err(|refusal| refused(&refusal))
+        let collection = self.unlocked_collection()?;
+        let label = format!("claviger: {name}");
+        let made = collection.create_item(&label, attributes(name), value, true, KIND);
+        made.map(|_| ()).map_err(|refusal| unanswered(&refusal, "a new item"))
     }
 
-    pub(super) fn delete(&self, slot: &SlotName) -> Result<bool, Error> {
-        let items = self.search(attributes(slot.as_str()))?;
+    /// The current item last: with it gone and another left, an older value would be the current one.
+    fn delete(&mut self, name: &str) -> Result<bool, Error> {
+        let found = self.search_all(attributes(name))?;
+        if !found.locked.is_empty() {
+            return Err(locked());
+        }
+        let items = by_age(found.unlocked);
         for item in &items {
             match item.delete() {
-                Err(refusal) if !has_vanished(&refusal) => return Err(refused(&refusal)),
+                Err(refusal) if !has_vanished(&refusal) => return Err(unanswered(&refusal, "a deletion")),
                 _ => {}
             }
         }
         Ok(!items.is_empty())
     }
 
-    pub(super) fn access_values(&self) -> Result<Vec<Value>, Error> {
-        let mut values = Vec::new();
-        let items = self.search(HashMap::from([("service", SERVICE)]))?;
-        if items.is_empty() && self.is_locked()? {
-            return Err(Error::Locked);
+    fn names(&mut self) -> Result<Vec<String>, Error> {
+        let found = self.search_all(HashMap::from([("service", SERVICE)]))?;
+        // Some of them would not be all of them.
+        if !found.locked.is_empty() || (found.unlocked.is_empty() && self.is_locked()?) {
+            return Err(locked());
         }
-        for item in items {
-            let found = item.get_attributes().and_then(|attributes| {
-                let name = attributes.get("username").and_then(|name| SlotName::found_access(name));
-                name.map(|_| item.get_secret()).transpose()
-            });
-            match found {
-                Ok(secret) => values.extend(secret.map(Zeroizing::new)),
+        let mut names = Vec::new();
+        for item in found.unlocked {
+            match item.get_attributes() {
+                Ok(mut attributes) => names.extend(attributes.remove("username")),
                 // Erased since the search.
                 Err(refusal) if has_vanished(&refusal) => {}
                 Err(refusal) => return Err(refused(&refusal)),
             }
         }
-        Ok(values)
+        Ok(names)
     }
 
+    /// First the collection; then, where items have a lock each (KeePassXC), ours, with one question for all.
+    fn unlock(&mut self) -> Result<(), Error> {
+        let answer = |refusal: Refusal| match refusal {
+            Refusal::Prompt => Error::Locked(Unlock::Dismissed),
+            refusal => refused(&refusal),
+        };
+        if let Some(collection) = self.default_collection()?
+            && collection.is_locked().map_err(|refusal| refused(&refusal))?
+        {
+            collection.unlock().map_err(answer)?;
+        }
+        let locked = self.search_all(HashMap::from([("service", SERVICE)]))?.locked;
+        if locked.is_empty() {
+            return Ok(());
+        }
+        self.service.unlock_all(&locked.iter().collect::<Vec<_>>()).map_err(answer)
+    }
+}
+
+impl Session {
+    /// Whether there is a default collection, and it is locked.
     fn is_locked(&self) -> Result<bool, Error> {
-        match self.default_collection() {
-            Err(Error::Locked) => Ok(true),
+        match self.default_collection()? {
+            Some(collection) => collection.is_locked().map_err(|refusal| refused(&refusal)),
             // Without a collection there is nothing to be locked.
-            Ok(_) | Err(Error::Unavailable { .. }) => Ok(false),
-            Err(error) => Err(error),
+            None => Ok(false),
         }
     }
 
-    /// The one item of a slot. Two can only stand there when another program made one; the one last
-    /// changed is then what a user who looks would call current.
-    fn find(&self, slot: &SlotName) -> Result<Option<Item<'_>>, Error> {
-        let mut items = self.search(attributes(slot.as_str()))?;
-        if items.len() > 1 {
-            items.sort_by_key(|item| item.get_modified().unwrap_or(0));
-        }
-        Ok(items.pop())
-    }
-
-    fn search(&self, attributes: HashMap<&str, &str>) -> Result<Vec<Item<'_>>, Error> {
-        let found = self.service.search_items(attributes).map_err(|refusal| refused(&refusal))?;
+    /// The items of a slot, the current one last. Two can only stand there when another program made one; the one
+    /// last changed is then what a user who looks would call current.
+    fn items(&self, name: &str) -> Result<Vec<Item<'_>>, Error> {
+        let SearchItemsResult { unlocked, locked: shut } = self.search_all(attributes(name))?;
         // A locked copy is not "nothing there": taking it for that would make a second session over it.
-        if found.unlocked.is_empty() && !found.locked.is_empty() {
-            Err(Error::Locked)
-        } else {
-            Ok(found.unlocked)
+        if unlocked.is_empty() && !shut.is_empty() {
+            return Err(locked());
+        }
+        Ok(by_age(unlocked))
+    }
+
+    fn search_all(&self, attributes: HashMap<&str, &str>) -> Result<SearchItemsResult<Item<'_>>, Error> {
+        self.service.search_items(attributes).map_err(|refusal| refused(&refusal))
+    }
+
+    fn default_collection(&self) -> Result<Option<Collection<'_>>, Error> {
+        match self.service.get_default_collection() {
+            Ok(collection) => Ok(Some(collection)),
+            Err(Refusal::NoResult) => Ok(None),
+            Err(refusal) => Err(refused(&refusal)),
         }
     }
 
-    fn default_collection(&self) -> Result<Collection<'_>, Error> {
-        let collection = match self.service.get_default_collection() {
-            Err(Refusal::NoResult) => {
-                return Err(Error::Unavailable {
-                    storage: Storage::Keyring,
-                    why: "it has no default collection".to_owned(),
-                });
-            }
-            other => other.map_err(|refusal| refused(&refusal))?,
+    fn unlocked_collection(&self) -> Result<Collection<'_>, Error> {
+        let Some(collection) = self.default_collection()? else {
+            return Err(Error::Unavailable {
+                storage: Storage::Keyring,
+                why: "it has no default collection; make one in its own settings".to_owned(),
+            });
         };
         if collection.is_locked().map_err(|refusal| refused(&refusal))? {
-            Err(Error::Locked)
-        } else {
-            Ok(collection)
+            return Err(locked());
         }
+        Ok(collection)
     }
+}
+
+/// The one last changed at the end; a single one is not asked when that was.
+fn by_age(mut items: Vec<Item<'_>>) -> Vec<Item<'_>> {
+    if items.len() > 1 {
+        items.sort_by_key(|item| item.get_modified().unwrap_or(0));
+    }
+    items
 }
 
 /// Exactly the attributes keyring-core's stores use, so that others find what we stored and we find theirs.
@@ -176,11 +228,23 @@ fn has_vanished(refusal: &Refusal) -> bool {
     )
 }
 
+fn locked() -> Error {
+    Error::Locked(Unlock::NotAsked)
+}
+
+/// A keyring that asks before it makes or deletes an item, and was answered with no, or not at all.
+fn unanswered(refusal: &Refusal, what: &str) -> Error {
+    match refusal {
+        Refusal::Prompt => Error::Denied { why: format!("it asks before {what}, and nobody agreed") },
+        refusal => refused(refusal),
+    }
+}
+
 /// The library's errors hold names of D-Bus errors, no secrets.
 fn refused(refusal: &Refusal) -> Error {
     let unavailable = |why: &str| Error::Unavailable { storage: Storage::Keyring, why: why.to_owned() };
     match refusal {
-        Refusal::Locked | Refusal::Prompt => Error::Locked,
+        Refusal::Locked | Refusal::Prompt => locked(),
         Refusal::Unavailable => unavailable("no Secret Service is running"),
         Refusal::Crypto(_) => Error::Damaged {
             piece: Piece::Answer,
@@ -188,7 +252,7 @@ fn refused(refusal: &Refusal) -> Error {
             why: "it cannot be decrypted".to_owned(),
         },
         Refusal::Dbus(error) => match error.name().unwrap_or_default() {
-            "org.freedesktop.Secret.Error.IsLocked" => Error::Locked,
+            "org.freedesktop.Secret.Error.IsLocked" => locked(),
             "org.freedesktop.DBus.Error.AccessDenied" => {
                 Error::Denied { why: "D-Bus says access denied".to_owned() }
             }
@@ -197,6 +261,11 @@ fn refused(refusal: &Refusal) -> Error {
             }
             "org.freedesktop.DBus.Error.ServiceUnknown" | "org.freedesktop.DBus.Error.NameHasNoOwner" => {
                 unavailable("no Secret Service is running")
+            }
+            "org.freedesktop.DBus.Error.FileNotFound"
+            | "org.freedesktop.DBus.Error.NoServer"
+            | "org.freedesktop.DBus.Error.Disconnected" => {
+                unavailable("nobody listens where the session bus should be")
             }
             name => unavailable(&format!("D-Bus says {}", crate::text::Escaped(name))),
         },

@@ -3,6 +3,8 @@
 //! One worker thread owns the one connection; calls go to it in turn. A call past its deadline is never
 //! followed by another: it may still land, so the locks held are kept until the process ends.
 
+mod chunks;
+mod items;
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
 mod platform;
@@ -10,138 +12,193 @@ mod platform;
 #[path = "native.rs"]
 mod platform;
 
-use std::cell::RefCell;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+pub use chunks::Chunked;
+pub use items::Items;
 pub use platform::Access;
 
-use super::{Backend, Error, Value};
+use super::{Backend, Error, Piece, Unlock, Value};
+use crate::clock::{Clock as _, SystemClock};
 use crate::lock::KeepUntilExit;
 use crate::session::{SlotName, Storage};
 
 /// What slots are called in a keyring; with the slot's own name it is the whole of an item's identity.
 pub const SERVICE: &str = "claviger";
 
+/// How long a keyring may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// One call.
+    pub call: Duration,
+    /// Somebody who is asked to unlock it; `None`: there is nobody to ask.
+    pub unlock: Option<Duration>,
+}
+
+/// Makes the connection, on its thread, which it never leaves.
+type Open = Arc<dyn Fn() -> Result<Chunked, Error> + Send + Sync>;
+/// A call with its own way to answer.
+type Job = Box<dyn FnOnce(&mut Option<Chunked>) + Send>;
+
 /// The keyring of this user.
 pub struct Keyring {
-    access: Access,
-    deadline: Duration,
+    unreachable: Option<String>,
+    open: Open,
+    patience: Patience,
     keep: KeepUntilExit,
     worker: RefCell<Worker>,
+    /// Somebody was asked and is there: from then on a call may wait for them too.
+    asked: Cell<bool>,
 }
 
 enum Worker {
     Idle,
-    Running { calls: Sender<Call>, answers: Receiver<Answer> },
-    Stuck,
+    Running(Sender<Job>),
+    Stuck { seconds: u64 },
 }
 
-enum Call {
-    Read(SlotName),
-    Write(SlotName, Value),
-    Delete(SlotName),
-    AccessValues,
-}
-
-enum Answer {
-    Value(Result<Option<Value>, Error>),
-    Written(Result<(), Error>),
-    Deleted(Result<bool, Error>),
-    Values(Result<Vec<Value>, Error>),
-}
-
-impl Answer {
-    fn timed_out(&self) -> bool {
-        let error = match self {
-            Self::Value(result) => result.as_ref().err(),
-            Self::Written(result) => result.as_ref().err(),
-            Self::Deleted(result) => result.as_ref().err(),
-            Self::Values(result) => result.as_ref().err(),
-        };
-        matches!(error, Some(Error::Timeout { .. }))
-    }
+/// Whether a call that its library gave up may be made again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// Reading is harmless, and writing the same value under the same lock is too.
+    Yes,
+    /// What was deleted may have been made anew since.
+    No,
 }
 
 impl Keyring {
-    /// A keyring reached by `access`, each call of which may take `deadline`. Nothing is touched yet.
+    /// The system's keyring, reached by `access`. Nothing is touched yet.
     #[must_use]
-    pub fn new(access: Access, deadline: Duration, keep: KeepUntilExit) -> Self {
-        Self { access, deadline, keep, worker: RefCell::new(Worker::Idle) }
+    pub fn new(access: Access, patience: Patience, keep: KeepUntilExit) -> Self {
+        let unreachable = access.check().err();
+        let open = move || {
+            let session = platform::Session::open(&access, patience)?;
+            Ok(Chunked::new(session, platform::VALUE_BYTES))
+        };
+        Self { unreachable, ..Self::through(open, patience, keep) }
     }
 
-    fn ask(&self, call: Call) -> Result<Answer, Error> {
+    /// A keyring whose connection is made by `open`.
+    pub fn through(
+        open: impl Fn() -> Result<Chunked, Error> + Send + Sync + 'static,
+        patience: Patience,
+        keep: KeepUntilExit,
+    ) -> Self {
+        Self {
+            unreachable: None,
+            open: Arc::new(open),
+            patience,
+            keep,
+            worker: RefCell::new(Worker::Idle),
+            asked: Cell::new(false),
+        }
+    }
+
+    /// Makes a call on the worker's thread and waits for its answer, but no longer than its deadline.
+    fn ask<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        again: Again,
+        mut call: impl FnMut(&mut Chunked) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         self.reach()?;
-        let mut worker = self.worker.borrow_mut();
-        if matches!(*worker, Worker::Idle) {
-            *worker = start(self.access.clone(), self.deadline)?;
-        }
-        let Worker::Running { calls, answers } = &*worker else { return Err(self.timed_out()) };
-        if calls.send(call).is_err() {
-            return Err(gone());
-        }
-        match answers.recv_timeout(self.deadline) {
-            Ok(answer) if !answer.timed_out() => Ok(answer),
-            // The library gave up waiting or never came back; either way the call may still land.
-            Ok(_) | Err(RecvTimeoutError::Timeout) => {
-                self.keep.set();
-                *worker = Worker::Stuck;
-                Err(self.timed_out())
-            }
-            Err(RecvTimeoutError::Disconnected) => Err(gone()),
-        }
-    }
-
-    fn timed_out(&self) -> Error {
-        Error::Timeout { seconds: self.deadline.as_secs() }
-    }
-}
-
-fn gone() -> Error {
-    Error::Unavailable { storage: Storage::Keyring, why: "its client failed".to_owned() }
-}
-
-/// Starts the worker. A library that gives up waiting before our deadline is asked again: reading is
-/// harmless, and writing the same value under the same lock is too.
-fn start(access: Access, deadline: Duration) -> Result<Worker, Error> {
-    let tries = deadline.as_secs().div_ceil(platform::GIVES_UP_AFTER).max(1);
-    let (calls, inbox) = channel();
-    let (outbox, answers) = channel();
-    let serve = move || {
-        let _quiet = crate::harden::Uninterrupted::begin();
-        let mut session = None;
-        for call in inbox {
-            let mut answered = answer(&access, &mut session, &call);
+        let tries = match again {
+            Again::Yes => patience.as_secs().div_ceil(platform::GIVES_UP_AFTER).max(1),
+            Again::No => 1,
+        };
+        let open = Arc::clone(&self.open);
+        let (answer, answered) = channel();
+        let job: Job = Box::new(move |connection| {
+            let mut result = with(connection, &open, &mut call);
             for _ in 1..tries {
-                if !answered.timed_out() || matches!(call, Call::Delete(_)) {
+                if !matches!(result, Err(Error::Timeout { .. })) {
                     break;
                 }
-                answered = answer(&access, &mut session, &call);
+                result = with(connection, &open, &mut call);
             }
             // The cipher of the keyring's session worked on the secret's blocks down there.
             crate::harden::scrub_stack();
-            if outbox.send(answered).is_err() {
-                return;
+            // Whoever asked may have stopped waiting.
+            let _ = answer.send(result);
+        });
+        let mut worker = self.worker.borrow_mut();
+        if matches!(*worker, Worker::Idle) {
+            *worker = start()?;
+        }
+        let jobs = match &*worker {
+            Worker::Running(jobs) => jobs,
+            Worker::Stuck { seconds } => return Err(Error::Timeout { seconds: *seconds }),
+            Worker::Idle => return Err(broken()),
+        };
+        if jobs.send(job).is_err() {
+            return Err(broken());
+        }
+        let begun = SystemClock::start();
+        match answered.recv_timeout(patience) {
+            // The library gave up waiting or never came back; either way the call may still land.
+            Ok(Err(Error::Timeout { .. })) | Err(RecvTimeoutError::Timeout) => {
+                self.keep.set();
+                let seconds = begun.monotonic().min(patience).as_secs().max(1);
+                *worker = Worker::Stuck { seconds };
+                Err(Error::Timeout { seconds })
             }
+            Ok(result) => result,
+            Err(RecvTimeoutError::Disconnected) => Err(broken()),
+        }
+    }
+
+    /// The deadline of a call that may put a question to somebody.
+    fn with_a_question(&self) -> Duration {
+        self.patience.call + self.patience.unlock.unwrap_or_default()
+    }
+
+    /// The deadline of a call. Where the system asks whenever an item is touched, it holds the answer too.
+    fn call(&self) -> Duration {
+        if platform::ASKS_PER_ITEM && self.asked.get() { self.with_a_question() } else { self.patience.call }
+    }
+
+    /// The deadline of a deletion, which some keyrings ask about.
+    fn deletion(&self) -> Duration {
+        if platform::ASKS_TO_DELETE { self.with_a_question() } else { self.call() }
+    }
+}
+
+/// The library panicked over an answer. That is no keyring that cannot be reached: nothing falls back on it.
+fn broken() -> Error {
+    Error::Damaged {
+        piece: Piece::Answer,
+        what: "the keyring's answer".to_owned(),
+        why: "its client failed over it".to_owned(),
+    }
+}
+
+fn start() -> Result<Worker, Error> {
+    let (jobs, inbox) = channel::<Job>();
+    let serve = move || {
+        let _quiet = crate::harden::Uninterrupted::begin();
+        let mut connection = None;
+        for job in inbox {
+            job(&mut connection);
         }
     };
     let spawned = std::thread::Builder::new().name("keyring".to_owned()).spawn(serve);
-    spawned.map(|_| Worker::Running { calls, answers }).map_err(|error| Error::Unavailable {
+    spawned.map(|_| Worker::Running(jobs)).map_err(|error| Error::Unavailable {
         storage: Storage::Keyring,
         why: format!("no thread for it: {error}"),
     })
 }
 
-fn answer(access: &Access, session: &mut Option<platform::Session>, call: &Call) -> Answer {
-    let with = || match session {
-        Some(session) => Ok(session),
-        empty => platform::Session::open(access).map(|opened| empty.insert(opened)),
-    };
-    match call {
-        Call::Read(slot) => Answer::Value(with().and_then(|session| session.read(slot))),
-        Call::Write(slot, value) => Answer::Written(with().and_then(|session| session.write(slot, value))),
-        Call::Delete(slot) => Answer::Deleted(with().and_then(|session| session.delete(slot))),
-        Call::AccessValues => Answer::Values(with().and_then(|session| session.access_values())),
+fn with<T>(
+    connection: &mut Option<Chunked>,
+    open: &Open,
+    call: &mut impl FnMut(&mut Chunked) -> Result<T, Error>,
+) -> Result<T, Error> {
+    match connection {
+        Some(slots) => call(slots),
+        empty => call(empty.insert(open()?)),
     }
 }
 
@@ -151,34 +208,63 @@ impl Backend for Keyring {
     }
 
     fn reach(&self) -> Result<(), Error> {
-        self.access.check().map_err(|why| Error::Unavailable { storage: Storage::Keyring, why })
+        match &self.unreachable {
+            None => Ok(()),
+            Some(why) => Err(Error::Unavailable { storage: Storage::Keyring, why: why.clone() }),
+        }
+    }
+
+    fn unlock(&self) -> Result<(), Error> {
+        let Some(patience) = self.patience.unlock else { return Err(Error::Locked(Unlock::NotAsked)) };
+        match self.ask(patience, Again::No, |slots| slots.items().unlock()) {
+            Err(Error::Timeout { seconds }) => Err(Error::Locked(Unlock::Unanswered { seconds })),
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.asked.set(true);
+                Ok(())
+            }
+        }
     }
 
     fn read(&self, slot: &SlotName) -> Result<Option<Value>, Error> {
-        match self.ask(Call::Read(slot.clone()))? {
-            Answer::Value(result) => result,
-            Answer::Written(_) | Answer::Deleted(_) | Answer::Values(_) => Err(gone()),
-        }
+        self.peek(slot.as_str())
     }
 
     fn write(&self, slot: &SlotName, value: &Value) -> Result<(), Error> {
-        match self.ask(Call::Write(slot.clone(), value.clone()))? {
-            Answer::Written(result) => result,
-            Answer::Value(_) | Answer::Deleted(_) | Answer::Values(_) => Err(gone()),
-        }
+        let (slot, value) = (slot.as_str().to_owned(), value.clone());
+        self.ask(self.call(), Again::Yes, move |slots| slots.write(&slot, &value))
     }
 
     fn delete(&self, slot: &SlotName) -> Result<bool, Error> {
-        match self.ask(Call::Delete(slot.clone()))? {
-            Answer::Deleted(result) => result,
-            Answer::Value(_) | Answer::Written(_) | Answer::Values(_) => Err(gone()),
-        }
+        self.discard(slot.as_str())
     }
 
     fn access_values(&self) -> Result<Vec<Value>, Error> {
-        match self.ask(Call::AccessValues)? {
-            Answer::Values(result) => result,
-            Answer::Value(_) | Answer::Written(_) | Answer::Deleted(_) => Err(gone()),
-        }
+        let labels = self.labels()?;
+        let access = labels.iter().filter(|label| SlotName::found_access(label).is_some());
+        // One that has gone since is no session and no error.
+        access.filter_map(|label| self.peek(label).transpose()).collect()
+    }
+
+    fn label(&self, slot: &SlotName) -> String {
+        slot.as_str().to_owned()
+    }
+
+    fn labels(&self) -> Result<Vec<String>, Error> {
+        self.ask(self.call(), Again::Yes, Chunked::slots)
+    }
+
+    fn strays(&self) -> Result<Vec<String>, Error> {
+        self.ask(self.call(), Again::Yes, Chunked::strays)
+    }
+
+    fn peek(&self, label: &str) -> Result<Option<Value>, Error> {
+        let label = label.to_owned();
+        self.ask(self.call(), Again::Yes, move |slots| slots.read(&label))
+    }
+
+    fn discard(&self, label: &str) -> Result<bool, Error> {
+        let label = label.to_owned();
+        self.ask(self.deletion(), Again::No, move |slots| slots.delete(&label))
     }
 }

@@ -12,11 +12,16 @@ use zeroize::Zeroizing;
 
 #[cfg(target_os = "macos")]
 use apple_native_keyring_store::keychain::Store;
+#[cfg(target_os = "macos")]
+use security_framework::os::macos::keychain::{KeychainUserInteractionLock, SecKeychain};
 #[cfg(windows)]
 use windows_native_keyring_store::Store;
 
-use super::SERVICE;
-use crate::session::{SlotName, Storage};
+use super::items::{Items, words};
+use super::{Patience, SERVICE};
+use crate::session::Storage;
+#[cfg(target_os = "macos")]
+use crate::store::Unlock;
 use crate::store::{Error, Piece, Value};
 
 /// How the keyring is reached: by being this user.
@@ -32,54 +37,80 @@ impl Access {
 
 /// These libraries wait for as long as the system does; the deadline is ours alone.
 pub(super) const GIVES_UP_AFTER: u64 = u64::MAX;
+/// What `CRED_MAX_CREDENTIAL_BLOB_SIZE` allows (Windows, wincred.h); the Keychain has no limit of its own.
+pub(super) const VALUE_BYTES: Option<usize> = if cfg!(windows) { Some(2560) } else { None };
+/// The Keychain may ask for every item whose access list does not name this very binary.
+pub(super) const ASKS_PER_ITEM: bool = cfg!(target_os = "macos");
+/// Deleting is never a question of its own.
+pub(super) const ASKS_TO_DELETE: bool = false;
 
 pub(super) struct Session {
     store: Arc<Store>,
+    #[cfg(target_os = "macos")]
+    silence: Option<KeychainUserInteractionLock>,
 }
 
 impl Session {
-    pub(super) fn open(_access: &Access) -> Result<Self, Error> {
-        let store = Store::new_with_configuration(&naming());
-        store.map(|store| Self { store }).map_err(|refusal| refused(&refusal))
+    pub(super) fn open(_access: &Access, _patience: Patience) -> Result<Self, Error> {
+        let store = Store::new_with_configuration(&naming()).map_err(|refusal| refused(&refusal))?;
+        Ok(Self {
+            store,
+            // Until somebody is asked on purpose, the Keychain answers -25308 where it would raise a window.
+            #[cfg(target_os = "macos")]
+            silence: Some(
+                SecKeychain::disable_user_interaction()
+                    .map_err(|_| unavailable("the Keychain does not say whether it would ask somebody"))?,
+            ),
+        })
     }
 
-    pub(super) fn read(&self, slot: &SlotName) -> Result<Option<Value>, Error> {
-        value_of(&self.entry(slot)?)
+    fn entry(&self, name: &str) -> Result<Entry, Error> {
+        let modifiers = modifiers();
+        self.store.build(SERVICE, name, Some(&modifiers)).map_err(|refusal| refused(&refusal))
+    }
+}
+
+impl Items for Session {
+    fn read(&mut self, name: &str) -> Result<Option<Value>, Error> {
+        value_of(&self.entry(name)?)
     }
 
-    pub(super) fn write(&self, slot: &SlotName, value: &Value) -> Result<(), Error> {
-        self.entry(slot)?.set_secret(value).map_err(|refusal| match refusal {
+    fn write(&mut self, name: &str, value: &Value) -> Result<(), Error> {
+        self.entry(name)?.set_secret(value).map_err(|refusal| match refusal {
             Refusal::TooLong(_, limit) => Error::Write {
-                what: format!("slot {slot}"),
+                what: words(name),
                 why: format!("this keyring takes values of at most {limit} bytes"),
             },
             refusal => refused(&refusal),
         })
     }
 
-    pub(super) fn delete(&self, slot: &SlotName) -> Result<bool, Error> {
-        match self.entry(slot)?.delete_credential() {
+    fn delete(&mut self, name: &str) -> Result<bool, Error> {
+        match self.entry(name)?.delete_credential() {
             Ok(()) => Ok(true),
             Err(Refusal::NoEntry) => Ok(false),
             Err(refusal) => Err(refused(&refusal)),
         }
     }
 
-    pub(super) fn access_values(&self) -> Result<Vec<Value>, Error> {
-        let mut values = Vec::new();
-        for entry in self.store.search(&search_for()).map_err(|refusal| refused(&refusal))? {
-            let Some((service, user)) = entry.get_specifiers() else { continue };
-            if service == SERVICE && SlotName::found_access(&user).is_some() {
-                // One that has gone since the search is no session and no error.
-                values.extend(value_of(&entry)?);
-            }
-        }
-        Ok(values)
+    fn names(&mut self) -> Result<Vec<String>, Error> {
+        let found = self.store.search(&search_for()).map_err(|refusal| refused(&refusal))?;
+        let names = found.iter().filter_map(Entry::get_specifiers).filter(|(service, _)| service == SERVICE);
+        Ok(names.map(|(_, name)| name).collect())
     }
 
-    fn entry(&self, slot: &SlotName) -> Result<Entry, Error> {
-        let modifiers = modifiers();
-        self.store.build(SERVICE, slot.as_str(), Some(&modifiers)).map_err(|refusal| refused(&refusal))
+    /// From now on the system may ask: for the keychain here, for an item when it is next touched.
+    #[cfg(target_os = "macos")]
+    fn unlock(&mut self) -> Result<(), Error> {
+        self.silence = None;
+        let unlocked = SecKeychain::default().and_then(|mut keychain| keychain.unlock(None));
+        unlocked.map_err(|failure| of_status(failure.code()))
+    }
+
+    /// The Credential Manager is open as long as its user is signed in.
+    #[cfg(windows)]
+    fn unlock(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -149,8 +180,19 @@ fn system_refused(refusal: &Refusal) -> Error {
 /// missing one no access.
 #[cfg(target_os = "macos")]
 fn system_refused(refusal: &Refusal) -> Error {
-    use apple_native_keyring_store::keychain::decode_error;
+    match refusal {
+        Refusal::NoStorageAccess(failure) | Refusal::PlatformFailure(failure) => {
+            match failure.downcast_ref::<security_framework::base::Error>() {
+                Some(failure) => of_status(failure.code()),
+                None => unavailable("the system reports a failure"),
+            }
+        }
+        _ => unavailable("the system reports a failure"),
+    }
+}
 
+#[cfg(target_os = "macos")]
+fn of_status(status: i32) -> Error {
     const INTERACTION_NOT_ALLOWED: i32 = -25308;
     const INTERACTION_REQUIRED: i32 = -25315;
     const AUTH_FAILED: i32 = -25293;
@@ -159,26 +201,11 @@ fn system_refused(refusal: &Refusal) -> Error {
     const READ_ONLY: i32 = -25292;
 
     let denied = |why: &str| Error::Denied { why: why.to_owned() };
-    let Some(failure) = cause(refusal, decode_error) else {
-        return unavailable("the system reports a failure");
-    };
-    match failure.code() {
-        INTERACTION_NOT_ALLOWED | INTERACTION_REQUIRED => Error::Locked,
+    match status {
+        INTERACTION_NOT_ALLOWED | INTERACTION_REQUIRED => Error::Locked(Unlock::NotAsked),
+        USER_CANCELED => Error::Locked(Unlock::Dismissed),
         AUTH_FAILED => denied("the Keychain's authentication failed"),
-        USER_CANCELED => denied("the Keychain's question was answered with no"),
         NO_WRITE_PERMISSION | READ_ONLY => denied("the keychain cannot be written"),
         status => unavailable(&format!("the Keychain reports error {status}")),
-    }
-}
-
-/// The system's own error inside. Its type is the one `decode` takes, so that it is named without depending
-/// on the crate it comes from, whose version could then differ from the store's.
-#[cfg(target_os = "macos")]
-fn cause<E: std::error::Error + Copy + 'static>(refusal: &Refusal, _decode: fn(E) -> Refusal) -> Option<E> {
-    match refusal {
-        Refusal::NoStorageAccess(failure) | Refusal::PlatformFailure(failure) => {
-            failure.downcast_ref().copied()
-        }
-        _ => None,
     }
 }

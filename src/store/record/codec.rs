@@ -6,7 +6,7 @@
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{Bundle, FORMAT, Fault, Grant, ObtainedBy, Record, RefreshEntry, Tombstone};
+use super::{Bundle, FORMAT, Fault, Grant, Kind, ObtainedBy, Record, RefreshEntry, Tombstone};
 use crate::address::Endpoint;
 use crate::fields::{self, Fields, Problem};
 use crate::limits::{SCOPES, SECRET_BYTES, SERVICES, SLOT_BYTES, TEXT_BYTES, TOKEN_BYTES, URL_BYTES};
@@ -177,7 +177,7 @@ impl Bundle {
 
     /// Reads an access slot's bytes; `expected` is whose slot it was found in, where that is known.
     pub fn decode(bytes: &[u8], expected: Option<&SessionName>) -> Result<Self, Fault> {
-        let (mut fields, name) = open(bytes, "access", expected)?;
+        let (mut fields, name) = expect(bytes, Kind::Access, expected)?;
         let obtained_by = obtained_by(&mut fields)?;
         let tombstone = match fields.object("tombstone")? {
             None => None,
@@ -249,7 +249,7 @@ impl RefreshEntry {
 
     /// Reads a refresh slot's bytes.
     pub fn decode(bytes: &[u8], expected: &SessionName) -> Result<Self, Fault> {
-        let (mut fields, name) = open(bytes, "refresh", Some(expected))?;
+        let (mut fields, name) = expect(bytes, Kind::Refresh, Some(expected))?;
         let missing = |fields: &Fields, key: &str| Fault::from(fields.error(key, Problem::Missing));
         let token = fields.parsed("refreshToken", TOKEN_BYTES, RefreshToken::new)?;
         let token_endpoint = endpoint(&mut fields, "tokenEndpoint")?;
@@ -272,12 +272,29 @@ impl RefreshEntry {
     }
 }
 
-/// Reads what every value begins with: its format, which slot it is, and whose.
-fn open(
+/// Which slot a value belongs in, and whose it is, whatever else is in it.
+pub fn whose(bytes: &[u8]) -> Result<(Kind, SessionName), Fault> {
+    open(bytes).map(|(_, kind, name)| (kind, name))
+}
+
+/// The fields of a value that must be of that kind, and of that session where it is known.
+fn expect(
     bytes: &[u8],
-    slot: &'static str,
+    wanted: Kind,
     expected: Option<&SessionName>,
 ) -> Result<(Fields, SessionName), Fault> {
+    let (fields, kind, name) = open(bytes)?;
+    if kind != wanted {
+        return Err(Fault::Damaged("it is another kind of slot".to_owned()));
+    }
+    if expected.is_some_and(|expected| *expected != name) {
+        return Err(Fault::Damaged("it belongs to another session".to_owned()));
+    }
+    Ok((fields, name))
+}
+
+/// Reads what every value begins with: its format, which slot it is, and whose.
+fn open(bytes: &[u8]) -> Result<(Fields, Kind, SessionName), Fault> {
     if bytes.len() > SLOT_BYTES {
         return Err(Fault::Damaged(format!("it is over {SLOT_BYTES} bytes")));
     }
@@ -287,9 +304,9 @@ fn open(
         Some(newer) if newer > FORMAT => return Err(Fault::Newer),
         _ => return Err(Fault::Damaged("it has no format number".to_owned())),
     }
-    if fields.required_text("slot", TEXT_BYTES)? != slot {
-        return Err(Fault::Damaged("it is another kind of slot".to_owned()));
-    }
+    let slot = fields.required_text("slot", TEXT_BYTES)?;
+    let kind = Kind::ALL.into_iter().find(|(_, word)| *word == slot).map(|(kind, _)| kind);
+    let kind = kind.ok_or_else(|| Fault::Damaged("it is another kind of slot".to_owned()))?;
     let invalid =
         |fields: &Fields, key: &str| Fault::from(fields.error(key, Problem::Invalid("is not one of ours")));
     let service = fields.required_text("service", URL_BYTES)?;
@@ -303,10 +320,7 @@ fn open(
         account: Account::parse(&account).map_err(|_| invalid(&fields, "account"))?,
         profile: fields.parsed("profile", TEXT_BYTES, Profile::parse)?,
     };
-    if expected.is_some_and(|expected| *expected != name) {
-        return Err(Fault::Damaged("it belongs to another session".to_owned()));
-    }
-    Ok((fields, name))
+    Ok((fields, kind, name))
 }
 
 fn obtained_by(fields: &mut Fields) -> Result<ObtainedBy, fields::Error> {

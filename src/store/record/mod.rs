@@ -2,6 +2,8 @@
 
 mod codec;
 
+pub use codec::whose;
+
 use super::{Error, Piece};
 use crate::address::Endpoint;
 use crate::fields;
@@ -213,6 +215,19 @@ impl RefreshEntry {
     }
 }
 
+/// The two kinds of slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Record and access token.
+    Access,
+    /// Refresh token and destination.
+    Refresh,
+}
+
+impl Kind {
+    const ALL: [(Self, &'static str); 2] = [(Self::Access, "access"), (Self::Refresh, "refresh")];
+}
+
 /// Why a value is not what it should be.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -226,7 +241,12 @@ impl Fault {
     /// As the error of that slot.
     #[must_use]
     pub fn of(self, slot: &SlotName) -> Error {
-        let what = super::slot_words(slot);
+        self.at(super::slot_words(slot))
+    }
+
+    /// As the error of whatever it was found in.
+    #[must_use]
+    pub fn at(self, what: String) -> Error {
         match self {
             Self::Newer => Error::Newer { what },
             Self::Damaged(why) => Error::Damaged { piece: Piece::Slot, what, why },

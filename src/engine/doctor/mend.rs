@@ -1,0 +1,147 @@
+//! What `doctor --fix` does, each under the lock that the same write takes anywhere else, and only if what was
+//! found is still so.
+
+use super::Call;
+use crate::message::{Failure, Finding, Health};
+use crate::session::{SessionName, SlotName, Storage};
+use crate::store::files::Folder;
+use crate::store::index::{Damaged, Entry, Pinned};
+use crate::store::{self, Piece};
+
+/// One thing to mend.
+pub(super) enum Remedy {
+    /// A pin that cannot be read.
+    ClearPin,
+    /// A session whose end was begun, or a refresh token without a session.
+    End { name: SessionName, storage: Storage },
+    /// The same, where only the name of its access slot is known.
+    EndSlot { slot: SlotName, storage: Storage },
+    /// A move that was begun.
+    Settle { name: SessionName, home: Storage },
+    /// A move of everything that was begun.
+    MoveAll(Storage),
+    /// A session in two places: the newer goes to, or stays in, the backend in use.
+    KeepNewer { name: SessionName, home: Storage },
+    /// A probe that was not deleted.
+    Discard { storage: Storage, label: String },
+    /// A chunk that belongs to no value.
+    Stray { storage: Storage, label: String },
+    /// An index entry without a session.
+    Forget(SessionName),
+    /// A session without an index entry.
+    List(Entry),
+    /// A file of the index that cannot be read.
+    RemoveDamaged(Damaged),
+    /// A default without a session.
+    Unpin(Pinned),
+    /// A temporary file.
+    Sweep { folder: &'static str, file: String },
+}
+
+impl Remedy {
+    /// What it will do, after "claviger doctor --fix".
+    pub(super) fn words(&self) -> &'static str {
+        match self {
+            Self::ClearPin => "removes the pin; the next store decides anew",
+            Self::End { .. } | Self::EndSlot { .. } => "finishes it: revoked where it can be, then deleted",
+            Self::Settle { .. } => "settles it in the storage in use",
+            Self::MoveAll(_) => "goes on with it",
+            Self::KeepNewer { .. } => "keeps the newer one, in the storage in use, and deletes the other",
+            Self::Discard { .. } | Self::Stray { .. } | Self::Sweep { .. } => "removes it",
+            Self::Forget(_) | Self::List(_) => "puts the index right",
+            Self::RemoveDamaged(_) => "removes the file; what is there is found again",
+            Self::Unpin(_) => "unpins it",
+        }
+    }
+}
+
+impl Call<'_> {
+    pub(super) fn mend(&self, finding: Finding, remedy: Remedy) -> Finding {
+        match self.apply(remedy) {
+            Ok(()) => Finding { health: Health::Mended, hint: String::new(), ..finding },
+            Err(failure) => Finding {
+                message: format!("{}; it could not be mended: {}", finding.message, failure.message),
+                hint: failure.hint,
+                ..finding
+            },
+        }
+    }
+
+    fn apply(&self, remedy: Remedy) -> Result<(), Failure> {
+        let index = self.world.index;
+        match remedy {
+            Remedy::ClearPin => {
+                let again = self.world.pin.read(&self.world.settings.machine);
+                if matches!(again, Err(store::Error::Damaged { piece: Piece::Pin, .. })) {
+                    self.world.pin.clear()?;
+                }
+            }
+            Remedy::End { name, storage } => self.end_leftover(&name, storage)?,
+            Remedy::EndSlot { slot, storage } => {
+                let value = self.backend(storage).peek(slot.and_refresh().as_str())?;
+                // Gone since: somebody else finished it.
+                let Some(value) = value else { return Ok(()) };
+                let (_, name) =
+                    store::record::whose(&value).map_err(|fault| fault.at(format!("slot {slot}")))?;
+                self.end_leftover(&name, storage)?;
+            }
+            Remedy::Settle { name, home } => self.settle(&name, home).map(|_| ())?,
+            Remedy::MoveAll(to) => self.move_all(to).map(|_| ())?,
+            Remedy::KeepNewer { name, home } => self.keep_newer(&name, home)?,
+            Remedy::Discard { storage, label } => self.backend(storage).discard(&label).map(|_| ())?,
+            Remedy::Stray { storage, label } => self.discard_stray(storage, &label)?,
+            Remedy::Forget(name) => self.forget_ghost(&name)?,
+            Remedy::List(entry) => {
+                if !self.is_ghost(&entry) {
+                    index.put(&entry)?;
+                }
+            }
+            Remedy::RemoveDamaged(damaged) => index.remove_damaged(&damaged)?,
+            Remedy::Unpin(pinned) => self.unpin(&pinned)?,
+            Remedy::Sweep { folder, file } => {
+                Folder::new(&self.world.settings.state, folder).delete(&file).map(|_| ())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Under the session's lock: without it, it may be part of a value that is being written just now.
+    fn discard_stray(&self, storage: Storage, label: &str) -> Result<(), Failure> {
+        let slot = label.rsplit_once('/').map_or(label, |(slot, _)| slot);
+        let slot = SlotName::beside_refresh(slot).or_else(|| SlotName::found_access(slot));
+        let Some(slot) = slot else { return Ok(()) };
+        let _guard = self.lock_slot(&slot, storage)?;
+        let backend = self.backend(storage);
+        if backend.strays()?.iter().any(|stray| stray == label) {
+            backend.discard(label)?;
+        }
+        Ok(())
+    }
+
+    /// A store pins a default after its entry is in the index: with an entry there, it is somebody's again.
+    fn unpin(&self, (service, profile, account): &Pinned) -> Result<(), Failure> {
+        let index = self.world.index;
+        let (entries, _) = index.all()?.or_damage();
+        let serves = |entry: &Entry| {
+            entry.name.account == *account
+                && entry.name.profile == *profile
+                && entry.services.iter().any(|granted| granted.covers(service))
+        };
+        let still = index.default_account(service, profile.as_ref())?.as_ref() == Some(account);
+        if still && !entries.iter().any(serves) {
+            index.unpin_default(service, profile.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// An entry is removed only where neither backend has the session, asked once more.
+    fn forget_ghost(&self, name: &SessionName) -> Result<(), Failure> {
+        for storage in [Storage::Keyring, Storage::Plaintext] {
+            let backend = self.backend(storage);
+            if backend.reach().is_ok() && store::load(backend, name)?.is_some() {
+                return Ok(());
+            }
+        }
+        Ok(self.world.index.remove(name)?)
+    }
+}

@@ -1,0 +1,269 @@
+//! The sessions themselves: two copies, unfinished erases and moves, parts without a whole, and an index that
+//! says otherwise.
+
+use super::mend::Remedy;
+use super::{Call, Chart};
+use crate::error;
+use crate::message::Failure;
+use crate::session::{SessionName, SlotName, Storage};
+use crate::store::index::{Entry, Listing, Pinned};
+use crate::store::mode::Mode;
+use crate::store::record::{Bundle, Kind, Record, whose};
+use crate::store::{self, Backend, probe};
+
+/// What lies in one backend, tokens apart.
+struct Survey<'a> {
+    backend: &'a dyn Backend,
+    /// Everything there, by the backend's own names, whether it could be read or not.
+    labels: Vec<String>,
+    /// The records of its access slots.
+    records: Vec<Record>,
+    /// Its refresh slots.
+    refresh: Vec<Refresh>,
+    /// Whether everything there could be read.
+    whole: bool,
+}
+
+/// A refresh slot: beside which access slot it belongs, and whose it is, where it had to be read to know.
+struct Refresh {
+    beside: SlotName,
+    name: Option<SessionName>,
+}
+
+impl Survey<'_> {
+    fn storage(&self) -> Storage {
+        self.backend.storage()
+    }
+
+    fn record(&self, name: &SessionName) -> Option<&Record> {
+        self.records.iter().find(|record| record.name == *name)
+    }
+
+    /// Whether there is such a slot at all: one that cannot be read is no reason to clear away what belongs to it.
+    fn holds(&self, slot: &SlotName) -> bool {
+        self.labels.contains(&self.backend.label(slot))
+    }
+}
+
+impl Call<'_> {
+    pub(super) fn examine_sessions(&self, mode: Mode, usable: &[Storage], chart: &mut Chart) {
+        let mut surveys = Vec::new();
+        for storage in usable {
+            match self.look_awake(mode, *storage).and_then(|()| self.survey(*storage, chart)) {
+                Ok(survey) => surveys.push(survey),
+                Err(failure) => chart.problem("sessions", failure.message, failure.hint),
+            }
+        }
+        for survey in &surveys {
+            self.examine_marks(mode, survey, chart);
+        }
+        if let [one, two] = surveys.as_slice() {
+            examine_copies(mode, one, two, chart);
+        }
+        self.examine_index(usable, &surveys, chart);
+        if !surveys.is_empty() {
+            let count: usize = surveys.iter().map(|survey| survey.records.len()).sum();
+            chart.good("sessions", format!("{count} looked into"));
+        }
+    }
+
+    /// Some keyrings have a lock for each item: they are opened before they are looked into one by one, where the keyring
+    /// is in use.
+    fn look_awake(&self, mode: Mode, storage: Storage) -> Result<(), Failure> {
+        if (storage, mode.storage) != (Storage::Keyring, Storage::Keyring) {
+            return Ok(());
+        }
+        self.awake(|| Ok(self.backend(storage).access_values().map(|_| ())?))
+    }
+
+    /// Reads what a backend holds of ours. Refresh slots are not read where their names say enough.
+    fn survey(&self, storage: Storage, chart: &mut Chart) -> Result<Survey<'_>, Failure> {
+        let (backend, place) = (self.backend(storage), storage.words());
+        let labels = backend.labels()?;
+        let mut survey =
+            Survey { backend, labels: labels.clone(), records: Vec::new(), refresh: Vec::new(), whole: true };
+        for label in labels {
+            if let Some(beside) = SlotName::beside_refresh(&label) {
+                survey.refresh.push(Refresh { beside, name: None });
+                continue;
+            }
+            let value = match backend.peek(&label) {
+                Ok(Some(value)) => value,
+                // Erased since the labels were read.
+                Ok(None) => continue,
+                Err(error) => {
+                    survey.whole = false;
+                    let failure = error::of_store(&error);
+                    chart.problem("sessions", failure.message, failure.hint);
+                    continue;
+                }
+            };
+            if let Some(written) = probe::written_at(&value) {
+                if probe::is_left_over(written, self.world.clock.now()) {
+                    let message = format!("a probe of {written} was not deleted from {place}");
+                    chart.mendable("sessions", message, Remedy::Discard { storage, label });
+                }
+                continue;
+            }
+            let read = whose(&value).and_then(|(kind, name)| match kind {
+                Kind::Access => {
+                    Bundle::decode(&value, Some(&name)).map(|bundle| survey.records.push(bundle.record))
+                }
+                Kind::Refresh => {
+                    survey.refresh.push(Refresh { beside: name.access_slot(), name: Some(name) });
+                    Ok(())
+                }
+            });
+            if let Err(fault) = read {
+                survey.whole = false;
+                let failure = error::of_store(&fault.at(format!("slot {}", crate::text::Escaped(&label))));
+                chart.problem("sessions", format!("in {place}, {}", failure.message), failure.hint);
+            }
+        }
+        for label in backend.strays()? {
+            let message = format!(
+                "a part of a value that is no more lies in {place}: {}",
+                crate::text::Escaped(&label)
+            );
+            chart.mendable("sessions", message, Remedy::Stray { storage, label });
+        }
+        Ok(survey)
+    }
+
+    /// What was begun and not finished, and what is promised and not there.
+    fn examine_marks(&self, mode: Mode, survey: &Survey<'_>, chart: &mut Chart) {
+        let (storage, place) = (survey.storage(), survey.storage().words());
+        for record in &survey.records {
+            let session = words(&record.name);
+            let name = record.name.clone();
+            if record.erased {
+                let message = format!("the end of {session} in {place} was not finished");
+                chart.mendable("sessions", message, Remedy::End { name, storage });
+            } else if let Some(to) = record.moved_to {
+                let message = format!("the move of {session} to {} was not finished", to.words());
+                chart.mendable("sessions", message, Remedy::Settle { name, home: mode.storage });
+            } else if record.has_refresh_token == Some(true) && !survey.holds(&record.name.refresh_slot()) {
+                chart.problem(
+                    "sessions",
+                    format!("{session} in {place} promises a refresh token, and there is none"),
+                    error::login_hint(self.login_command(&record.name.service)),
+                );
+            }
+        }
+        for Refresh { beside, name } in survey.refresh.iter().filter(|refresh| !survey.holds(&refresh.beside))
+        {
+            let (message, remedy) = match name {
+                Some(name) => (words(name), Remedy::End { name: name.clone(), storage }),
+                None => (format!("slot {beside}"), Remedy::EndSlot { slot: beside.clone(), storage }),
+            };
+            let message = format!("in {place} a refresh token lies without its session: {message}");
+            chart.mendable("sessions", message, remedy);
+        }
+    }
+
+    /// What the index says and is not so, and what it does not say. Of a backend that cannot be used it is believed.
+    fn examine_index(&self, usable: &[Storage], surveys: &[Survey<'_>], chart: &mut Chart) {
+        let listing = match self.world.index.all() {
+            Ok(listing) => listing,
+            Err(error) => {
+                let failure = error::of_store(&error);
+                return chart.problem("index", failure.message, failure.hint);
+            }
+        };
+        let Listing { entries, damaged } = listing;
+        let (defaults, bad_defaults) = match self.world.index.defaults() {
+            Ok(defaults) => (defaults.entries, defaults.damaged),
+            Err(error) => {
+                let failure = error::of_store(&error);
+                chart.problem("index", failure.message, failure.hint);
+                Default::default()
+            }
+        };
+        for damaged in damaged.into_iter().chain(bad_defaults) {
+            let failure = error::of_store(&damaged.error);
+            match damaged.error {
+                store::Error::Damaged { .. } => {
+                    chart.mendable("index", failure.message, Remedy::RemoveDamaged(damaged));
+                }
+                _ => chart.problem("index", failure.message, failure.hint),
+            }
+        }
+        for entry in &entries {
+            let there = surveys.iter().any(|survey| survey.holds(&entry.name.access_slot()));
+            let looked = surveys.iter().any(|survey| survey.storage() == entry.storage);
+            if looked && !there {
+                let message = format!("it lists {}, and there is none", words(&entry.name));
+                chart.mendable("index", message, Remedy::Forget(entry.name.clone()));
+            }
+        }
+        for survey in surveys {
+            for record in survey.records.iter().filter(|record| !record.erased && record.moved_to.is_none()) {
+                let known = entries.iter().find(|entry| entry.name == record.name);
+                let elsewhere = |storage: Storage| {
+                    surveys
+                        .iter()
+                        .any(|other| other.storage() == storage && other.record(&record.name).is_some())
+                };
+                let right =
+                    known.is_some_and(|entry| entry.storage == survey.storage() || elsewhere(entry.storage));
+                if !right {
+                    let message =
+                        format!("it does not list {} in {}", words(&record.name), survey.storage().words());
+                    chart.mendable("index", message, Remedy::List(Entry::of(record, survey.storage())));
+                }
+            }
+        }
+        // A default that is unpinned is not found again: only where everything could be looked into.
+        let all_seen = usable.contains(&Storage::Keyring)
+            && surveys.len() == usable.len()
+            && surveys.iter().all(|survey| survey.whole);
+        if all_seen {
+            examine_defaults(defaults, &entries, surveys, chart);
+        }
+    }
+}
+
+/// Defaults that name an account without a session for that service, in what could be looked into and, for the rest,
+/// in the index.
+fn examine_defaults(defaults: Vec<Pinned>, entries: &[Entry], surveys: &[Survey<'_>], chart: &mut Chart) {
+    for (service, profile, account) in defaults {
+        let named = |name: &SessionName| name.account == account && name.profile == profile;
+        let served = surveys
+            .iter()
+            .flat_map(|survey| &survey.records)
+            .any(|record| named(&record.name) && record.granted_for(&service));
+        let unseen = |entry: &Entry| !surveys.iter().any(|survey| survey.storage() == entry.storage);
+        if !served && !entries.iter().any(|entry| named(&entry.name) && unseen(entry)) {
+            let message = format!("{account} is the default of {service}, and has no session for it");
+            chart.mendable("index", message, Remedy::Unpin((service, profile, account)));
+        }
+    }
+}
+
+/// Sessions that two backends claim. Which one is in use is a choice of the moment; which is newer is a fact.
+fn examine_copies(mode: Mode, one: &Survey<'_>, two: &Survey<'_>, chart: &mut Chart) {
+    let living = |record: &&Record| !record.erased && record.moved_to.is_none();
+    for first in one.records.iter().filter(living) {
+        let Some(second) = two.record(&first.name).filter(living) else { continue };
+        let copy = |record: &Record, storage: Storage| {
+            format!("one obtained {} in {}", record.obtained_at, storage.words())
+        };
+        let message = format!(
+            "{} is in two places: {}, {}",
+            words(&first.name),
+            copy(first, one.storage()),
+            copy(second, two.storage())
+        );
+        chart.mendable(
+            "sessions",
+            message,
+            Remedy::KeepNewer { name: first.name.clone(), home: mode.storage },
+        );
+    }
+}
+
+fn words(name: &SessionName) -> String {
+    let profile =
+        name.profile.as_ref().map_or_else(String::new, |profile| format!(" (profile {})", profile.as_str()));
+    format!("the session of {} for {}{profile}", name.account, name.service)
+}

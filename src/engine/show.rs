@@ -1,0 +1,29 @@
+//! `storage show`: where sessions are kept on this machine, who decided it, and whether it answers.
+
+use super::Call;
+use crate::message::{Code, Failure, Outcome, Shown};
+use crate::session::Storage;
+use crate::store::mode::Source;
+use crate::store::probe;
+
+impl Call<'_> {
+    pub(super) fn show_storage(&self) -> Result<Outcome, Failure> {
+        let mode = self.mode()?;
+        // Nobody is asked to unlock anything for the sake of a look.
+        let keyring = probe::read_probe(self.world.keyring).map_err(Failure::from).err();
+        let unreachable = keyring.as_ref().is_some_and(|failure| failure.code == Code::StoreUnavailable);
+        let in_use =
+            if mode.source == Source::Default && unreachable { Storage::Plaintext } else { mode.storage };
+        let (entries, _) = self.world.index.all()?.or_damage();
+        let count = |storage| (storage, entries.iter().filter(|entry| entry.storage == storage).count());
+        Ok(Outcome::Shown(Box::new(Shown {
+            storage: mode.storage,
+            decided_by: mode.source.to_string(),
+            in_use,
+            pin: self.world.pin.read(&self.world.settings.machine)?.map(|pinned| pinned.storage),
+            keyring,
+            state: crate::text::Escaped(&self.world.settings.state.display().to_string()).to_string(),
+            sessions: [count(Storage::Keyring), count(Storage::Plaintext)],
+        })))
+    }
+}
