@@ -16,9 +16,13 @@ use support::vault::Vault;
 const CALL: Duration = Duration::from_millis(200);
 
 fn keyring(vault: &Vault, unlock: Option<Duration>) -> (Keyring, KeepUntilExit) {
+    patient(vault, Patience { call: CALL, unlock })
+}
+
+fn patient(vault: &Vault, patience: Patience) -> (Keyring, KeepUntilExit) {
     let (keep, vault) = (KeepUntilExit::default(), vault.clone());
     let open = move || Ok(Chunked::new(vault.clone(), None));
-    (Keyring::through(open, Patience { call: CALL, unlock }, keep.clone()), keep)
+    (Keyring::through(open, patience, keep.clone()), keep)
 }
 
 fn slot() -> SlotName {
@@ -98,7 +102,8 @@ fn where_there_is_nobody_nobody_is_asked() {
 #[test]
 fn a_client_that_fails_over_an_answer_is_no_absent_keyring() {
     let vault = Vault::default();
-    let (keyring, _) = keyring(&vault, None);
+    // Time enough for a panic to be told on a busy machine.
+    let (keyring, _) = patient(&vault, Patience { call: Duration::from_secs(60), unlock: None });
     vault.before(|_, _, _| panic!("as over a malformed answer"));
     let broken = keyring.read(&slot());
     assert!(matches!(broken, Err(Error::Damaged { piece: Piece::Answer, .. })), "nothing falls back on this");

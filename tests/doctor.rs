@@ -117,6 +117,20 @@ fn of_two_copies_the_newer_is_kept_in_the_storage_in_use_with_its_own_refresh_to
 }
 
 #[test]
+fn a_session_where_no_call_looks_is_worth_a_note() {
+    let machine = machine();
+    call(&machine, Some("plaintext"), Verb::Store, &bundle("bob", "2"));
+    let found = doctor(&machine, false);
+    assert!(all(&found, "note")[0].contains("1 lie in plaintext files alone"), "{found}");
+    // Where files serve for want of a keyring, that is where they belong.
+    std::fs::remove_dir_all(machine.home().join("pin")).unwrap();
+    std::fs::remove_dir_all(machine.home().join("index")).unwrap();
+    machine.keyring.mood.set(support::world::Mood::Unreachable);
+    let found = doctor(&machine, true);
+    assert!(!all(&found, "note").iter().any(|message| message.contains("no call finds")), "{found}");
+}
+
+#[test]
 fn an_end_that_was_not_finished_is_finished_and_revoked() {
     let machine = machine();
     slot(&machine, ALICE, |value| {

@@ -252,3 +252,20 @@ fn where_both_backends_lock_in_one_folder_nobody_waits_for_themselves() {
     assert_eq!(machine.clock.waited.get(), std::time::Duration::ZERO, "nobody waited");
     assert_eq!((machine.keyring.slots.borrow().len(), files(&machine)), (0, 0));
 }
+
+#[test]
+fn a_store_that_a_move_of_all_overtakes_is_sent_after_them() {
+    let machine = three();
+    let file = machine.home().join("pin/storage.json");
+    let mut elsewhere = pin(&machine);
+    elsewhere["storage"] = json!("plaintext");
+    elsewhere["moving"] = json!(true);
+    // Under the store's lock, when the move has listed what there is.
+    machine.keyring.once_locked(machine.locks(), move |_| {
+        std::fs::write(&file, elsewhere.to_string()).expect("the pin is changed");
+    });
+    assert_eq!(call(&machine, Verb::Store, &bundle("dora"))["storage"], "plaintext");
+    assert_eq!(files(&machine), 2, "both its slots");
+    assert_eq!(call(&machine, Verb::Get, &get("dora"))["storage"], "plaintext");
+    assert!(!machine.keyring.slots.borrow().keys().any(|name| name.contains("dora")));
+}

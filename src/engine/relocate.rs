@@ -91,13 +91,22 @@ impl Call<'_> {
             return Ok(());
         };
         let age = |session: &Persisted| (session.record().obtained_at, session.record().generation);
-        let kept = if age(&there) > age(&here) { self.copy(there, home, &locks)? } else { here };
+        let kept = if age(&there) > age(&here) {
+            // The older one goes first: its record must never stand beside the newer one's refresh token.
+            self.delete_both(name, home, &locks)?;
+            self.copy(there, home, &locks)?
+        } else {
+            here
+        };
         // A hint only.
         let _ = self.world.index.put(&Entry::of(kept.record(), home));
-        let (backend, guard) = (self.backend(home.other()), locks.of(home.other()));
+        Ok(self.delete_both(name, home.other(), &locks)?)
+    }
+
+    fn delete_both(&self, name: &SessionName, storage: Storage, locks: &Locked) -> Result<(), store::Error> {
+        let (backend, guard) = (self.backend(storage), locks.of(storage));
         store::delete(backend, guard, name, &name.refresh_slot())?;
-        store::delete(backend, guard, name, &name.access_slot())?;
-        Ok(())
+        store::delete(backend, guard, name, &name.access_slot()).map(|_| ())
     }
 
     /// Ends a move that was cut short, in the direction of the storage in use: what was on its way there arrives, and
@@ -185,30 +194,16 @@ impl Call<'_> {
                 "change that first; nothing was moved",
             ));
         }
-        let from = to.other();
         let now = self.world.clock.now();
         // Two moves at once would meet half way.
         let _alone = self.lock_slot(&SlotName::everything(), Storage::Plaintext)?;
         self.awake(|| probe::write_probe(self.backend(to), now).map_err(Failure::from))?;
-        self.names_in(from)?;
+        // And what is to be moved must be readable, before anything says that it will be elsewhere.
+        self.names_in(to.other())?;
         let pinned = self.world.pin.read(&settings.machine).unwrap_or_default();
         // Whoever comes while this is under way, or after it died, finds what has not arrived and brings it along.
         self.world.pin.write(&settings.machine, Pinned { storage: to, moving: true })?;
-        let mut moved = 0;
-        let mut left: Vec<Failure> = Vec::new();
-        // Looked up again: who wrote before the pin is in it, and who writes after sees the pin.
-        for name in &self.names_in(from)? {
-            // Items that have a lock each are opened before ours is taken.
-            let opened = self.awake(|| match self.living(name, to) {
-                Err(locked @ store::Error::Locked(_)) => Err(locked.into()),
-                _ => Ok(()),
-            });
-            match opened.and_then(|()| self.relocate(name, to)) {
-                Ok(Some(_)) => moved += 1,
-                Ok(None) => {}
-                Err(failure) => left.push(failure),
-            }
-        }
+        let (moved, left) = self.move_each(to);
         let Some(first) = left.first() else {
             self.world.pin.write(&settings.machine, to)?;
             return Ok(Outcome::Relocated(Relocated { to, moved }));
@@ -221,6 +216,29 @@ impl Call<'_> {
         }
         let counted = format!("{moved} moved to {}, {} not: {}", to.words(), left.len(), first.message);
         Err(Failure { message: counted, ..first.clone() })
+    }
+
+    /// Moves them one by one: how many were moved, and what stood in the way of the others.
+    fn move_each(&self, to: Storage) -> (usize, Vec<Failure>) {
+        let (mut moved, mut left) = (0, Vec::new());
+        // Looked up once the pin is written: who wrote before is found here, and who writes after sees the pin.
+        let names = self.names_in(to.other()).unwrap_or_else(|failure| {
+            left.push(failure);
+            Vec::new()
+        });
+        for name in &names {
+            // Items that have a lock each are opened before ours is taken.
+            let opened = self.awake(|| match self.living(name, to) {
+                Err(locked @ store::Error::Locked(_)) => Err(locked.into()),
+                _ => Ok(()),
+            });
+            match opened.and_then(|()| self.relocate(name, to)) {
+                Ok(Some(_)) => moved += 1,
+                Ok(None) => {}
+                Err(failure) => left.push(failure),
+            }
+        }
+        (moved, left)
     }
 
     /// Every session in a backend that is not marked erased, and what the index knows there: none where the

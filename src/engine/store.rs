@@ -65,7 +65,8 @@ impl Call<'_> {
     /// after them. Gives where the session is.
     fn follow(&self, name: &SessionName, mode: Mode) -> Result<Storage, Failure> {
         let now = self.mode()?;
-        if mode.source == Source::Pin && now.source == Source::Pin && now.storage != mode.storage {
+        let steered = !matches!(mode.source, Source::Pin | Source::Default);
+        if !steered && now.source == Source::Pin && now.storage != mode.storage {
             self.relocate(name, now.storage)?;
             return Ok(now.storage);
         }
@@ -316,7 +317,14 @@ impl Call<'_> {
         if mode.source != Source::Default {
             return;
         }
-        if let Err(error) = self.world.pin.write(&self.world.settings.machine, mode.storage) {
+        let machine = &self.world.settings.machine;
+        // Somebody may have decided meanwhile, and have begun to move what there is.
+        let written = match self.world.pin.read(machine) {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => self.world.pin.write(machine, mode.storage),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
             self.warn(
                 WarningCode::PinFailed,
                 format!("{error}; set CLAVIGER_STORAGE={} to decide it yourself", mode.storage),

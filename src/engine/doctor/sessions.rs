@@ -39,6 +39,11 @@ impl Survey<'_> {
         self.records.iter().find(|record| record.name == *name)
     }
 
+    /// The records of sessions that are neither ended nor on their way.
+    fn living(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(|record| !record.erased && record.moved_to.is_none())
+    }
+
     /// Whether there is such a slot at all: one that cannot be read is no reason to clear away what belongs to it.
     fn holds(&self, slot: &SlotName) -> bool {
         self.labels.contains(&self.backend.label(slot))
@@ -51,7 +56,10 @@ impl Call<'_> {
         for storage in usable {
             match self.look_awake(mode, *storage).and_then(|()| self.survey(*storage, chart)) {
                 Ok(survey) => surveys.push(survey),
-                Err(failure) => chart.problem("sessions", failure.message, failure.hint),
+                Err(failure) if *storage == mode.storage => {
+                    chart.problem("sessions", failure.message, failure.hint);
+                }
+                Err(failure) => chart.note("sessions", failure.message, "it is not in use"),
             }
         }
         for survey in &surveys {
@@ -60,6 +68,7 @@ impl Call<'_> {
         if let [one, two] = surveys.as_slice() {
             examine_copies(mode, one, two, chart);
         }
+        examine_elsewhere(mode, &surveys, chart);
         self.examine_index(usable, &surveys, chart);
         if !surveys.is_empty() {
             let count: usize = surveys.iter().map(|survey| survey.records.len()).sum();
@@ -197,7 +206,7 @@ impl Call<'_> {
             }
         }
         for survey in surveys {
-            for record in survey.records.iter().filter(|record| !record.erased && record.moved_to.is_none()) {
+            for record in survey.living() {
                 let known = entries.iter().find(|entry| entry.name == record.name);
                 let elsewhere = |storage: Storage| {
                     surveys
@@ -240,11 +249,26 @@ fn examine_defaults(defaults: Vec<Pinned>, entries: &[Entry], surveys: &[Survey<
     }
 }
 
+/// Sessions that lie where no call looks. Not while they are being moved, nor where files serve for want of a keyring.
+fn examine_elsewhere(mode: Mode, surveys: &[Survey<'_>], chart: &mut Chart) {
+    let Some(home) = surveys.iter().find(|survey| survey.storage() == mode.storage) else { return };
+    for survey in surveys.iter().filter(|survey| survey.storage() != mode.storage && !mode.moving) {
+        let count = survey.living().filter(|record| home.record(&record.name).is_none()).count();
+        if count > 0 {
+            let message = format!(
+                "{count} lie in {} alone, which is not in use: no call finds them there",
+                survey.storage().words()
+            );
+            let hint = format!("`claviger storage move {}` brings them", mode.storage);
+            chart.note("sessions", message, hint);
+        }
+    }
+}
+
 /// Sessions that two backends claim. Which one is in use is a choice of the moment; which is newer is a fact.
 fn examine_copies(mode: Mode, one: &Survey<'_>, two: &Survey<'_>, chart: &mut Chart) {
-    let living = |record: &&Record| !record.erased && record.moved_to.is_none();
-    for first in one.records.iter().filter(living) {
-        let Some(second) = two.record(&first.name).filter(living) else { continue };
+    for first in one.living() {
+        let Some(second) = two.living().find(|second| second.name == first.name) else { continue };
         let copy = |record: &Record, storage: Storage| {
             format!("one obtained {} in {}", record.obtained_at, storage.words())
         };
