@@ -23,7 +23,8 @@
 //!   session and backend; `tests/storm.rs`.*
 //! - **I4** Input is bounded; over a limit is an error, never a truncation. *[`limits`], [`fields`],
 //!   `tests/hostile.rs`.*
-//! - **I5** Standard output gets one whole reply or nothing. *[`run`] is the one writer; `print_stdout` is denied.*
+//! - **I5** Standard output gets one whole reply or nothing. *[`deliver`] is the one writer; `print_stdout` is denied, and
+//!   what a library prints goes elsewhere ([`terminal::claim_stdout`], `tests/habits.rs`).*
 //! - **I6** Errors, panics and logs cannot carry secrets. *[`fields::Error`] has no room for a value; a panic
 //!   says only where; `tests/canary.rs`.*
 //! - **I7** Text from outside is escaped before a terminal sees it. *[`text::Escaped`].*
@@ -130,15 +131,15 @@ enum Form {
     People,
 }
 
-/// Writes a reply: the lines for people, then the whole of standard output in one go. Gives the exit status.
+/// Writes a reply: the lines for people, then the whole of `stdout` in one go. Gives the exit status.
 #[must_use]
-pub fn deliver(rendered: &Rendered) -> u8 {
+pub fn deliver(rendered: &Rendered, stdout: std::io::Result<std::fs::File>) -> u8 {
     if !rendered.stderr.is_empty() {
         // A caller that closed stderr still gets its reply and its exit status.
         let _ =
             terminal::stderr().and_then(|stderr| terminal::write_whole(stderr, rendered.stderr.as_bytes()));
     }
-    match terminal::stdout().and_then(|stdout| terminal::write_whole(stdout, &rendered.stdout)) {
+    match stdout.and_then(|stdout| terminal::write_whole(stdout, &rendered.stdout)) {
         Ok(()) => rendered.exit,
         // Nobody got the reply, whatever it said.
         Err(_) => dialect::native::exit(Code::Internal),

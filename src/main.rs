@@ -29,11 +29,12 @@ static HEAP: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     claviger::harden::process();
+    let stdout = claviger::terminal::claim_stdout();
     let rendered = match invocation(std::env::args_os()) {
         Ok(invocation) => claviger::run(invocation, claviger::input, &environment, with_real_world),
         Err(usage) => usage.rendered(),
     };
-    ExitCode::from(claviger::deliver(&rendered))
+    ExitCode::from(claviger::deliver(&rendered, stdout))
 }
 
 fn with_real_world(settings: &Settings, serve: &mut dyn FnMut(&World<'_>)) {

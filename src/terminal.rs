@@ -12,10 +12,14 @@ pub fn stdin() -> io::Result<File> {
     own(&io::stdin())
 }
 
-/// Standard output as an unbuffered descriptor of our own.
+/// Takes standard output for the reply alone, as an unbuffered descriptor of our own. Whatever else in this process
+/// prints, a line of a library's perhaps, goes to standard error from then on (Unix).
 #[expect(clippy::disallowed_methods, reason = "the descriptor only; nothing is written through the handle")]
-pub fn stdout() -> io::Result<File> {
-    own(&io::stdout())
+pub fn claim_stdout() -> io::Result<File> {
+    let ours = own(&io::stdout())?;
+    #[cfg(unix)]
+    rustix::stdio::dup2_stdout(io::stderr())?;
+    Ok(ours)
 }
 
 /// Standard error as an unbuffered descriptor of our own.

@@ -229,3 +229,25 @@ fn a_refresh_is_not_begun_with_a_keyring_that_forgets() {
     assert_eq!(stage.run("get").exit, 5);
     assert_eq!(server.token_requests(), 0, "the refresh token is not spent");
 }
+
+#[test]
+fn what_the_keyrings_library_prints_never_reaches_the_reply() {
+    let habits = Habits { create_by_prompt: true, completes_with_nonsense: true, ..Habits::default() };
+    let Some(stage) = Stage::new("nonsense", habits) else { return };
+    // The library prints what it cannot understand to standard output.
+    let answer = stage.store("AT1");
+    assert!(answer.stderr.contains("result") || answer.stderr.contains("Cast"), "it did: {}", answer.stderr);
+    assert_eq!(answer.json()["version"], 1, "one line of JSON and nothing else");
+}
+
+#[test]
+fn an_answer_the_keyrings_library_fails_over_is_an_error_and_no_downgrade() {
+    let Some(mut stage) = Stage::seeded("garbled") else { return };
+    stage.scripted.behave(Habits { garbles_secrets: true, ..Habits::default() });
+    assert_eq!(stage.run("get").code(5), "AUTH_STORE_READ_FAILED");
+    stage.leave_home();
+    let answer = stage.store("AT2");
+    assert_eq!(answer.code(5), "AUTH_STORE_READ_FAILED");
+    assert_eq!(stage.in_files(), (false, false), "no token in a file, and nothing is pinned");
+    assert!(!answer.stderr.contains("AT"), "{}", answer.stderr);
+}

@@ -43,13 +43,13 @@ fn in_a_home_of_ones_own(bus: &Bus, calls: &[(&str, String)]) -> Option<Vec<Answ
         return None;
     }
     // One namespace for all calls; each gets its input from a here-document and ends with a line of its own.
-    let script: String = calls
+    let lines: Vec<String> = calls
         .iter()
         .map(|(words, input)| format!("\"$2\" {words} <<'END' 2>&1\n{input}\nEND\necho \"exit $?\"\n"))
         .collect();
-    let answer = run(&script, "");
+    let answer = run(&lines.concat(), "");
     let parts = answer.stdout.split_inclusive("exit 0\n").map(|part| Answer {
-        exit: if part.ends_with("exit 0\n") { 0 } else { 1 },
+        exit: i32::from(!part.ends_with("exit 0\n")),
         stdout: part.trim_end_matches("exit 0\n").to_owned(),
         stderr: String::new(),
     });

@@ -50,6 +50,10 @@ pub struct Habits {
     pub moves_on_replace: bool,
     /// The method, or property, that is answered with this D-Bus error.
     pub refuses: Option<(&'static str, &'static str)>,
+    /// A prompt completes with something that is no result of it.
+    pub completes_with_nonsense: bool,
+    /// `GetSecret` answers with parameters that are none of the cipher's.
+    pub garbles_secrets: bool,
     /// The method, or property, that is never answered.
     pub silent_on: Option<&'static str>,
 }
@@ -528,6 +532,7 @@ impl State {
                 }
             },
         };
+        let result = if self.habits.completes_with_nonsense { Box::new(7_u32) } else { result };
         let mut messages = vec![reply, completed(path, dismissed, result)];
         if self.habits.completes_early {
             messages.reverse();
@@ -546,7 +551,8 @@ impl State {
         let vector: Key = random();
         let cipher = cbc::Encryptor::<Aes128>::new(key.into(), &vector.into());
         let sealed = cipher.encrypt_padded_vec_mut::<Pkcs7>(&item.secret);
-        Ok((session.clone(), vector.to_vec(), sealed, item.kind.clone()))
+        let parameters = if self.habits.garbles_secrets { vec![1, 2, 3] } else { vector.to_vec() };
+        Ok((session.clone(), parameters, sealed, item.kind.clone()))
     }
 
     fn unseal(&self, (session, vector, sealed, kind): &Secret) -> Result<Content, Error> {
