@@ -215,17 +215,22 @@ impl Call<'_> {
     }
 
     /// Ends what is left of a session in one backend: an end that was begun, or a refresh token without its record.
-    /// Where the other backend has the session, it may be the same token, and is only deleted.
+    /// Where the other backend has the session, it may be the same token, and is only deleted; so it is where that
+    /// cannot be known, unless somebody wanted the session ended.
     pub(super) fn end_leftover(&self, name: &SessionName, storage: Storage) -> Result<(), Failure> {
         let locks = self.lock_both(name)?;
         let (backend, guard) = (self.backend(storage), locks.of(storage));
         let _calm = Uninterrupted::begin();
-        match store::load(backend, name)? {
+        let wanted = match store::load(backend, name)? {
             Some(session) if !session.record().erased => return Ok(()),
-            _ => {}
-        }
-        let other = store::load(self.backend(storage.other()), name)?;
-        if other.is_some_and(|other| !other.record().erased) {
+            marked => marked.is_some(),
+        };
+        let lives_elsewhere = match store::load(self.backend(storage.other()), name) {
+            Ok(other) => other.is_some_and(|other| !other.record().erased),
+            Err(error) if error.is_out_of_reach() => !wanted,
+            Err(error) => return Err(error.into()),
+        };
+        if lives_elsewhere {
             store::delete(backend, guard, name, &name.refresh_slot())?;
             store::delete(backend, guard, name, &name.access_slot())?;
             return Ok(());

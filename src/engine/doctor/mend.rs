@@ -134,12 +134,15 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// An entry is removed only where neither backend has the session, asked once more.
+    /// An entry is removed only where neither backend has the session, as far as they can be asked once more.
     fn forget_ghost(&self, name: &SessionName) -> Result<(), Failure> {
         for storage in [Storage::Keyring, Storage::Plaintext] {
-            let backend = self.backend(storage);
-            if backend.reach().is_ok() && store::load(backend, name)?.is_some() {
-                return Ok(());
+            match store::load(self.backend(storage), name) {
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => {}
+                // The entry did not say that it is there.
+                Err(error) if error.is_out_of_reach() => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(self.world.index.remove(name)?)

@@ -1,0 +1,241 @@
+//! `kill -9` just before every system call of a refresh, a store, an erase and a move that can change anything outside
+//! the process, one after the other: what is there afterwards works. The calls are counted in a trace by name and
+//! occurrence, so none is chosen by hand; to die before a call that changes nothing is to die before the next one.
+
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use support::bus::Bus;
+use support::server::Server;
+use support::{Answer, SERVICE, Sandbox, expired, finish, get, has_program, skipped};
+
+/// The points of a refresh at which a server that revokes on reuse and grants no grace leaves the user to sign in anew:
+/// between its answer and the refresh slot being in place. R14 and SECURITY.md speak of it. It may only shrink.
+const WINDOW: usize = 8;
+
+/// The calls that change something outside the process, or open what may be changed.
+const TELLING: [&str; 17] = [
+    "connect",
+    "fchmod",
+    "flock",
+    "fsync",
+    "ftruncate",
+    "mkdir",
+    "open",
+    "openat",
+    "rename",
+    "renameat",
+    "sendmsg",
+    "sendto",
+    "unlink",
+    "unlinkat",
+    "write",
+    "writev",
+    "rmdir",
+];
+
+/// A command line under strace: killed before the given occurrence of a call, or only traced.
+fn traced(
+    sandbox: &Sandbox,
+    words: &[&str],
+    input: &str,
+    kill: Option<(&str, usize)>,
+) -> (Answer, Vec<String>) {
+    let trace = sandbox.home().with_extension("trace");
+    let plain = sandbox.command(words[0]);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq"]);
+    if let Some((call, occurrence)) = kill {
+        command.arg("-e").arg(format!("inject={call}:signal=KILL:when={occurrence}"));
+    }
+    command.arg("-o").arg(&trace).arg(plain.get_program()).args(words).env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let answer = finish(command, input.as_bytes());
+    let text = std::fs::read_to_string(&trace).expect("strace wrote its output");
+    std::fs::remove_file(&trace).expect("the trace is removed");
+    let calls = text.lines().filter_map(|line| {
+        let call = line.split_once(' ')?.1.trim_start();
+        let name = call.split('(').next()?;
+        (!name.contains([' ', '<', '+', '-']) && call.contains('(')).then(|| name.to_owned())
+    });
+    (answer, calls.collect())
+}
+
+/// Every call of a run with its occurrence, from the first that an interruption could matter at: what the loader does
+/// before our first own line is the same for every program.
+fn points(calls: &[String]) -> Vec<(String, usize)> {
+    let ours = calls.iter().position(|name| name == "prctl").unwrap_or(0);
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut points = Vec::new();
+    for (at, name) in calls.iter().enumerate() {
+        let count = counts.entry(name).or_default();
+        *count += 1;
+        if at >= ours && TELLING.contains(&name.as_str()) {
+            points.push((name.clone(), *count));
+        }
+    }
+    points
+}
+
+/// Kills a call at every point of it, each time from the same beginning, and has a look at what is left.
+fn at_every_point<S>(
+    words: &[&str],
+    input: &str,
+    prepare: impl Fn() -> (Sandbox, S),
+    mut look: impl FnMut(&Sandbox, &S, &str),
+) -> usize {
+    let (sandbox, state) = prepare();
+    let (answer, calls) = traced(&sandbox, words, input, None);
+    assert_eq!(answer.exit, 0, "{} {}", answer.stdout, answer.stderr);
+    drop((sandbox, state));
+    let points = points(&calls);
+    assert!(points.len() > 30, "only {} points", points.len());
+    for (call, occurrence) in &points {
+        let (sandbox, state) = prepare();
+        traced(&sandbox, words, input, Some((call, *occurrence)));
+        look(&sandbox, &state, &format!("{words:?}, killed before {call} number {occurrence}"));
+    }
+    points.len()
+}
+
+fn bundle(age: &str) -> Value {
+    json!({
+        "service": SERVICE, "account": "alice", "accessToken": format!("AT-{age}"), "expiresIn": 3600,
+        "refreshToken": format!("RT-{age}"), "tokenEndpoint": "https://127.0.0.1:1/token", "clientId": "tests",
+    })
+}
+
+fn stored() -> (Sandbox, ()) {
+    let sandbox = Sandbox::plaintext();
+    sandbox.run("store", &bundle("old")).ok();
+    (sandbox, ())
+}
+
+/// Whatever is left of it, nothing is wrong once the doctor has been there.
+fn is_well_after_the_doctor(sandbox: &Sandbox, what: &str) {
+    for words in [&["--fix", "--json"][..], &["--json"]] {
+        let mut command = sandbox.command("doctor");
+        command.args(words);
+        let examined = finish(command, b"");
+        assert_eq!(examined.exit, 0, "{what}: {}", examined.stdout);
+    }
+}
+
+#[test]
+fn a_refresh_killed_anywhere_costs_the_session_in_the_one_window_alone() {
+    if !has_program("strace") {
+        return skipped("strace", "strace is not installed");
+    }
+    let prepare = || {
+        let server = Server::start("RT1-first");
+        let sandbox = Sandbox::plaintext();
+        sandbox.run("store", &expired(&server, "RT1-first")).ok();
+        (sandbox, server)
+    };
+    let mut lost = Vec::new();
+    let points = at_every_point(&["get"], &get().to_string(), prepare, |sandbox, server, what| {
+        let after = sandbox.run("get", &get());
+        match after.exit {
+            0 => assert_eq!(server.log(|log| log.reused), 0, "{what}"),
+            3 => {
+                assert_eq!(after.code(3), "AUTH_REFRESH_EXPIRED", "{what}");
+                let message = after.json()["error"]["message"].as_str().unwrap().to_owned();
+                assert!(message.contains("never ended"), "{what}: it says what happened: {message}");
+                lost.push(what.to_owned());
+            }
+            _ => panic!("{what}: {} {}", after.stdout, after.stderr),
+        }
+        is_well_after_the_doctor(sandbox, what);
+    });
+    println!("{points} points, {} in the window: {lost:#?}", lost.len());
+    assert!(lost.len() <= WINDOW, "the window has grown: {lost:#?}");
+}
+
+#[test]
+fn a_store_killed_anywhere_leaves_the_old_session_or_the_new() {
+    if !has_program("strace") {
+        return skipped("strace", "strace is not installed");
+    }
+    let points = at_every_point(&["store"], &bundle("new").to_string(), stored, |sandbox, (), what| {
+        let token = sandbox.run("get", &get()).ok()["accessToken"].clone();
+        assert!(token == "AT-old" || token == "AT-new", "{what}: {token}");
+        // The next store is as if nothing had happened.
+        sandbox.run("store", &bundle("later")).ok();
+        assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], "AT-later", "{what}");
+        let litter = sandbox.files().into_iter().filter(|(path, _)| {
+            path.file_name().unwrap().to_string_lossy().starts_with(".new-")
+                && !path.starts_with(sandbox.home().join("index"))
+        });
+        assert_eq!(
+            litter.filter(|(path, _)| path.to_string_lossy().contains("/slots/")).count(),
+            0,
+            "{what}"
+        );
+        is_well_after_the_doctor(sandbox, what);
+    });
+    println!("{points} points");
+}
+
+#[test]
+fn an_erase_killed_anywhere_leaves_the_session_or_nothing() {
+    if !has_program("strace") {
+        return skipped("strace", "strace is not installed");
+    }
+    let points = at_every_point(&["erase"], &get().to_string(), stored, |sandbox, (), what| {
+        let first = sandbox.run("get", &get());
+        assert!(first.exit == 0 || first.exit == 1, "{what}: {} {}", first.stdout, first.stderr);
+        is_well_after_the_doctor(sandbox, what);
+        // What was gone does not come back, and what was there is whole.
+        let then = sandbox.run("get", &get());
+        assert_eq!(then.exit, first.exit, "{what}: {} {}", then.stdout, then.stderr);
+        let files = sandbox.files();
+        let tokens =
+            files.iter().filter(|(_, bytes)| String::from_utf8_lossy(bytes).contains("-old")).count();
+        assert_eq!(tokens, if then.exit == 0 { 2 } else { 0 }, "{what}: what is left of its tokens");
+    });
+    println!("{points} points");
+}
+
+#[test]
+fn a_move_killed_anywhere_loses_nothing_and_goes_on_with_the_next_call() {
+    if !has_program("strace") {
+        return skipped("strace", "strace is not installed");
+    }
+    let Some(bus) = Bus::with_keyring() else { return };
+    for (from, to) in [("plaintext", "keyring"), ("keyring", "plaintext")] {
+        let prepare = || {
+            let sandbox = Sandbox::new(&[("DBUS_SESSION_BUS_ADDRESS", &bus.address)]);
+            sandbox.configure("[timeouts]\nkeyring = 30\n");
+            // Whatever the last round left in the keyring they share is written over.
+            sandbox.run("store", &bundle("old")).ok();
+            if from == "plaintext" {
+                let mut command = sandbox.command("storage");
+                command.args(["move", from]);
+                assert_eq!(finish(command, b"").exit, 0);
+            }
+            (sandbox, ())
+        };
+        let points = at_every_point(&["storage", "move", to], "", prepare, |sandbox, (), what| {
+            let reply = sandbox.run("get", &get()).ok();
+            assert_eq!(reply["accessToken"], "AT-old", "{what}");
+            let mut command = sandbox.command("storage");
+            command.args(["move", to]);
+            let moved = finish(command, b"");
+            assert_eq!(moved.exit, 0, "{what}: {} {}", moved.stdout, moved.stderr);
+            let reply = sandbox.run("get", &get()).ok();
+            assert_eq!((&reply["accessToken"], &reply["storage"]), (&json!("AT-old"), &json!(to)), "{what}");
+            is_well_after_the_doctor(sandbox, what);
+            assert_eq!(sandbox.run("erase", &get()).ok()["erased"], true, "{what}");
+            let left: Vec<String> = bus.slots().0;
+            // A probe that died young is nobody's, and no session.
+            assert!(left.iter().all(|name| name.starts_with("probe/")), "{what}: {left:?}");
+        });
+        println!("{from} to {to}: {points} points");
+    }
+}
