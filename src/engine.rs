@@ -17,7 +17,7 @@ mod show;
 mod store;
 mod undo;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::clock::Clock;
 use crate::error;
@@ -55,11 +55,13 @@ pub struct World<'a> {
 struct Call<'a> {
     world: &'a World<'a>,
     warnings: RefCell<Vec<Warning>>,
+    /// Somebody has been asked to unlock the keyring.
+    asked: Cell<bool>,
 }
 
 /// Serves one request.
 pub fn serve(world: &World<'_>, request: Request) -> (Result<Outcome, Failure>, Vec<Warning>) {
-    let call = Call { world, warnings: RefCell::default() };
+    let call = Call { world, warnings: RefCell::default(), asked: Cell::new(false) };
     let result = match request {
         Request::Get(request) => call.get(&request),
         Request::Store(request) => call.store(*request),

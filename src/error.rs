@@ -40,6 +40,9 @@ pub fn of_store(error: &store::Error) -> Failure {
         }
         store::Error::Locked(_) => (Code::StoreLocked, "unlock the keyring and try again"),
         store::Error::Denied { .. } => (Code::StoreDenied, "allow claviger in the keyring's own settings"),
+        store::Error::Failed { .. } => {
+            (Code::AuthStoreReadFailed, "see to the keyring and try again; nothing was changed")
+        }
         store::Error::Timeout { .. } => (
             Code::StoreTimeout,
             "see whether the keyring waits for an answer somewhere; `timeouts.keyring` in config.toml sets the limit",

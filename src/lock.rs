@@ -20,7 +20,7 @@ mod imp;
 #[path = "lock/windows.rs"]
 mod imp;
 
-pub use imp::user_folder;
+pub use imp::{are_one_folder, user_folder};
 
 /// Why there is no lock and, so, no write and no token request.
 #[derive(Debug)]

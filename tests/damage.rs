@@ -261,7 +261,7 @@ fn a_write_moves_the_session_and_one_for_this_call_only_says_that_a_copy_stays()
     // Nobody steers: the keyring it is, the file goes, and the choice is pinned.
     assert_eq!(call(&machine, Verb::Store, &request("AT2")).0, 0);
     assert_eq!((slots(), machine.keyring.slots.borrow().len()), (0, 1));
-    assert!(machine.home().join("pin/storage.json").is_file());
+    assert!(support::pin_file(machine.home()).is_file());
     let rendered = machine.call(Verb::Store, Some("plaintext"), request("AT3").to_string().as_bytes());
     let reply: Value = serde_json::from_slice(&rendered.stdout).unwrap();
     assert_eq!(reply["warnings"][0]["code"], "OTHER_COPY");
@@ -297,7 +297,7 @@ fn an_erase_beside_a_damaged_index_file_does_not_take_the_only_readable_session(
 #[test]
 fn a_pin_of_another_machine_says_nothing_and_a_damaged_one_is_named() {
     let machine = Machine::new(NOW);
-    let pin = machine.home().join("pin/storage.json");
+    let pin = support::pin_file(machine.home());
     std::fs::create_dir(pin.parent().unwrap()).unwrap();
     std::fs::write(&pin, br#"{"format":1,"storage":"plaintext","machine":"another"}"#).unwrap();
     store(&machine, "alice", true);
@@ -305,7 +305,7 @@ fn a_pin_of_another_machine_says_nothing_and_a_damaged_one_is_named() {
     std::fs::write(&pin, b"{").unwrap();
     let (exit, reply) = call(&machine, Verb::Get, &get());
     assert_eq!((exit, &reply["error"]["code"]), (5, &json!("AUTH_STORE_READ_FAILED")));
-    assert!(reply["error"]["message"].as_str().unwrap().contains("storage.json"), "{reply}");
+    assert!(reply["error"]["message"].as_str().unwrap().contains("/pin/"), "{reply}");
     std::fs::write(&pin, br#"{"format":2}"#).unwrap();
     assert_eq!(call(&machine, Verb::Get, &get()).1["error"]["code"], "STORE_NEWER");
 }

@@ -239,9 +239,11 @@ fn an_index_that_says_otherwise_is_put_right() {
     }
 
     let pin = machine();
-    std::fs::write(pin.home().join("pin/storage.json"), b"{").unwrap();
-    is_found_and_mended(&pin, "storage.json is damaged");
-    assert!(!pin.home().join("pin/storage.json").exists());
+    std::fs::write(support::pin_file(pin.home()), b"{").unwrap();
+    is_found_and_mended(&pin, ".json is damaged");
+    let again: Value =
+        serde_json::from_slice(&std::fs::read(support::pin_file(pin.home())).unwrap()).unwrap();
+    assert_eq!(again["storage"], "keyring", "where the sessions are");
 }
 
 #[test]
@@ -329,4 +331,121 @@ fn people_are_told_in_lines_and_programs_in_json() {
     assert!(text.ends_with("1 to be seen to\n"), "{text}");
     assert!(!text.contains('\u{1b}'), "no colour");
     assert_eq!(rendered.exit, 5);
+}
+
+#[test]
+fn a_choice_for_one_call_decides_nothing_between_two_copies() {
+    for storage in ["plaintext", "keyring"] {
+        let machine = machine();
+        call(&machine, Some("plaintext"), Verb::Store, &bundle("alice", "older"));
+        machine.clock.now.set(machine.clock.now.get() + 60);
+        call(&machine, Some("keyring"), Verb::Store, &bundle("alice", "newer"));
+        let before = machine.keyring.slots.borrow().clone();
+        let command =
+            claviger::settings::Command::People { request: Request::Doctor { fix: true }, json: true };
+        let rendered = machine.serve(&machine.keyring, command, Some(storage), b"");
+        let reply: Value = serde_json::from_slice(&rendered.stdout).unwrap();
+        assert_eq!((rendered.exit, reply["problems"].clone()), (5, json!(1)), "{storage}: {reply}");
+        assert!(reply.to_string().contains("run it without --storage"), "{reply}");
+        assert!(*machine.keyring.slots.borrow() == before, "{storage}");
+    }
+}
+
+#[test]
+fn what_the_index_says_of_a_backend_that_cannot_be_looked_into_stands() {
+    let machine = Machine::new(NOW);
+    call(&machine, Some("plaintext"), Verb::Store, &bundle("alice", "older"));
+    call(&machine, Some("keyring"), Verb::Store, &bundle("alice", "newer"));
+    machine.keyring.mood.set(support::world::Mood::Unreachable);
+    let wanted = json!({ "service": SERVICE });
+    assert_eq!(call(&machine, None, Verb::Get, &wanted)["error"]["code"], "STORE_UNAVAILABLE");
+    doctor(&machine, true);
+    assert_eq!(
+        call(&machine, None, Verb::Get, &wanted)["error"]["code"],
+        "STORE_UNAVAILABLE",
+        "and still no file"
+    );
+}
+
+#[test]
+fn an_index_entry_of_a_newer_version_is_not_written_over() {
+    let machine = machine();
+    let file = std::fs::read_dir(machine.home().join("index")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, br#"{"format":2}"#).unwrap();
+    is_told_and_left(&machine, "was written by a newer claviger");
+    assert_eq!(std::fs::read(&file).unwrap(), br#"{"format":2}"#);
+}
+
+#[test]
+fn a_pin_of_another_name_of_this_machine_is_told_of() {
+    let machine = Machine::new(NOW);
+    let other = br#"{"format":1,"storage":"plaintext","machine":"old-name"}"#;
+    claviger::store::mode::Pin::new(machine.home())
+        .write("old-name", claviger::session::Storage::Plaintext)
+        .unwrap();
+    let found = doctor(&machine, true);
+    assert!(all(&found, "note")[0].contains("for old-name it is plaintext"), "{found}");
+    let files = support::files_below(&machine.home().join("pin"));
+    assert_eq!(files[0].1, other, "another machine's decision is its own");
+}
+
+#[test]
+fn a_damaged_pin_is_replaced_by_where_the_sessions_are() {
+    let machine = machine();
+    assert_eq!(machine.people(Request::MoveStorage(claviger::session::Storage::Plaintext)).exit, 0);
+    std::fs::write(support::pin_file(machine.home()), b"{").unwrap();
+    is_found_and_mended(&machine, ".json is damaged");
+    assert_eq!(call(&machine, None, Verb::Get, &json!({ "service": SERVICE }))["storage"], "plaintext");
+}
+
+#[test]
+fn a_default_without_a_session_is_found_where_there_is_no_keyring_too() {
+    let machine = Machine::new(NOW);
+    machine.keyring.mood.set(support::world::Mood::Unreachable);
+    for account in ["alice", "bob"] {
+        call(&machine, None, Verb::Store, &bundle(account, account));
+    }
+    std::fs::remove_file(machine.home().join("slots").join(digest(ALICE))).unwrap();
+    std::fs::remove_file(machine.home().join("slots").join(digest(&format!("{ALICE}/refresh")))).unwrap();
+    doctor(&machine, true);
+    assert_eq!(call(&machine, None, Verb::Get, &json!({ "service": SERVICE }))["account"], "bob");
+}
+
+fn digest(slot: &str) -> String {
+    claviger::secret::hex(&<sha2::Sha256 as sha2::Digest>::digest(slot))
+}
+
+#[test]
+fn one_damaged_value_in_chunks_is_its_own_sessions_trouble() {
+    let machine = Machine::new(NOW);
+    let vault = Vault::with_limit(WINDOWS);
+    let serve = |verb, request: &Value| {
+        let shared = vault.clone();
+        let open = move || Ok(claviger::store::keyring::Chunked::new(shared.clone(), Some(WINDOWS)));
+        let patience =
+            claviger::store::keyring::Patience { call: std::time::Duration::from_secs(20), unlock: None };
+        let keep = claviger::lock::KeepUntilExit::default();
+        let keyring = claviger::store::keyring::Keyring::through(open, patience, keep);
+        let command =
+            claviger::settings::Command::Protocol { dialect: claviger::dialect::Dialect::Native, verb };
+        let rendered = machine.serve(&keyring, command, None, request.to_string().as_bytes());
+        serde_json::from_slice::<Value>(&rendered.stdout).expect("a reply is JSON")
+    };
+    for account in ["alice", "bob"] {
+        serve(Verb::Store, &bundle(account, &format!("{account}{}", "x".repeat(6000))));
+    }
+    vault.change(|values| {
+        values.remove(&format!("{ALICE}/1.1"));
+    });
+    std::fs::remove_dir_all(machine.home().join("index")).unwrap();
+    std::fs::remove_dir_all(machine.home().join("defaults")).unwrap();
+    let below = json!({ "service": format!("{SERVICE}/path") });
+    assert_eq!(serve(Verb::Get, &below)["account"], "bob", "the index is lost, and bob is found");
+    let alice = json!({ "service": SERVICE, "account": "alice" });
+    assert_eq!(serve(Verb::Get, &alice)["error"]["code"], "AUTH_STORE_READ_FAILED");
+    let mut again = bundle("alice", &"y".repeat(6000));
+    assert_eq!(serve(Verb::Store, &again)["error"]["code"], "AUTH_STORE_READ_FAILED");
+    again["replace"] = json!(true);
+    assert!(serve(Verb::Store, &again)["error"].is_null(), "whoever says replace wants it gone");
+    assert_eq!(serve(Verb::Get, &alice)["accessToken"], again["accessToken"]);
 }

@@ -364,7 +364,7 @@ fn doctor_asks_nobody_about_a_keyring_that_is_not_in_use() {
 #[test]
 fn doctor_leaves_a_pin_of_a_newer_version_alone() {
     let sandbox = Sandbox::new(&[]);
-    let pin = sandbox.home().join("pin/storage.json");
+    let pin = support::pin_file(sandbox.home());
     std::fs::create_dir(sandbox.home().join("pin")).unwrap();
     std::fs::write(&pin, br#"{"format":2,"storage":"keyring","machine":"m"}"#).unwrap();
     let answer = doctor(&sandbox, &["--fix"]);

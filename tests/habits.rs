@@ -251,3 +251,29 @@ fn an_answer_the_keyrings_library_fails_over_is_an_error_and_no_downgrade() {
     assert_eq!(stage.in_files(), (false, false), "no token in a file, and nothing is pinned");
     assert!(!answer.stderr.contains("AT"), "{}", answer.stderr);
 }
+
+#[test]
+fn whoever_answers_with_an_error_is_there_and_is_never_passed_by_for_a_file() {
+    for method in ["OpenSession", "SearchItems", "CreateItem", "GetSecret", "Delete"] {
+        for error in [
+            "org.freedesktop.DBus.Error.Failed",
+            "org.freedesktop.DBus.Error.LimitsExceeded",
+            "org.freedesktop.DBus.Error.UnknownMethod",
+            "org.freedesktop.Secret.Error.NoSession",
+            "org.gtk.GDBus.UnmappedGError.Quark._code",
+        ] {
+            let habits = Habits { refuses: Some((method, error)), ..Habits::default() };
+            let Some(stage) = Stage::new("erring", habits) else { return };
+            // That is what an item says which has vanished meanwhile: it is deleted, or forgotten.
+            if ["Delete", "GetSecret"].contains(&method) && error.ends_with("UnknownMethod") {
+                continue;
+            }
+            assert_eq!(stage.store("AT1").exit, 5, "{method}: {error}");
+            assert_eq!(
+                stage.in_files(),
+                (false, false),
+                "{method}: {error}: nothing in a file, nothing pinned"
+            );
+        }
+    }
+}

@@ -136,7 +136,10 @@ fn each_situation_gives_its_own_answer_in_its_own_time() {
             in_time(&situation, &what, "get", took);
             asked_once(&situation, &read, &what);
             assert!(
-                sandbox.files().iter().all(|(path, _)| !path.ends_with("pin/storage.json")),
+                sandbox
+                    .files()
+                    .iter()
+                    .all(|(path, _)| !path.parent().is_some_and(|folder| folder.ends_with("pin"))),
                 "{what}: a read pins nothing"
             );
 
@@ -229,7 +232,7 @@ fn asked_once(situation: &Situation, answer: &Answer, what: &str) {
 }
 
 fn pinned(sandbox: &Sandbox) -> Option<String> {
-    let pin = std::fs::read(sandbox.home().join("pin/storage.json")).ok()?;
+    let pin = std::fs::read(support::pin_file(sandbox.home())).ok()?;
     let pin: Value = serde_json::from_slice(&pin).expect("a pin is JSON");
     Some(pin["storage"].as_str().expect("it names a storage").to_owned())
 }

@@ -41,7 +41,7 @@ fn three() -> Machine {
 }
 
 fn pin(machine: &Machine) -> Value {
-    let pin = std::fs::read(machine.home().join("pin/storage.json")).expect("there is a pin");
+    let pin = std::fs::read(support::pin_file(machine.home())).expect("there is a pin");
     serde_json::from_slice(&pin).expect("a pin is JSON")
 }
 
@@ -111,7 +111,7 @@ fn a_target_that_keeps_nothing_gets_nothing() {
         let reply = move_to(&machine, Storage::Keyring);
         assert!(reply["error"]["code"].as_str().unwrap().starts_with("STORE_"), "{reply}");
         assert_eq!(files(&machine), 2);
-        assert!(!machine.home().join("pin/storage.json").exists(), "{mood:?}: nothing is pinned");
+        assert!(!support::pin_file(machine.home()).exists(), "{mood:?}: nothing is pinned");
     }
 }
 
@@ -256,7 +256,7 @@ fn where_both_backends_lock_in_one_folder_nobody_waits_for_themselves() {
 #[test]
 fn a_store_that_a_move_of_all_overtakes_is_sent_after_them() {
     let machine = three();
-    let file = machine.home().join("pin/storage.json");
+    let file = support::pin_file(machine.home());
     let mut elsewhere = pin(&machine);
     elsewhere["storage"] = json!("plaintext");
     elsewhere["moving"] = json!(true);
@@ -268,4 +268,126 @@ fn a_store_that_a_move_of_all_overtakes_is_sent_after_them() {
     assert_eq!(files(&machine), 2, "both its slots");
     assert_eq!(call(&machine, Verb::Get, &get("dora"))["storage"], "plaintext");
     assert!(!machine.keyring.slots.borrow().keys().any(|name| name.contains("dora")));
+}
+
+/// A move to files that died after the given call.
+fn killed_move(at: usize) -> Machine {
+    let machine = Machine::new(NOW);
+    assert!(call(&machine, Verb::Store, &bundle("alice"))["error"].is_null());
+    *machine.plan.borrow_mut() = Some(std::rc::Rc::new(Plan::new(Fault::DiesBefore, at)));
+    machine.people(Request::MoveStorage(Storage::Plaintext));
+    *machine.plan.borrow_mut() = None;
+    machine
+}
+
+#[test]
+fn moving_back_after_a_killed_move_leaves_nothing_behind() {
+    for at in 0..30 {
+        let machine = killed_move(at);
+        let back = move_to(&machine, Storage::Keyring);
+        assert!(back["error"].is_null(), "killed before {at}: {back}");
+        assert_eq!((machine.keyring.slots.borrow().len(), files(&machine)), (2, 0), "killed before {at}");
+        let reply = call(&machine, Verb::Get, &get("alice"));
+        assert_eq!((&reply["accessToken"], &reply["storage"]), (&json!("AT-alice"), &json!("keyring")));
+    }
+}
+
+#[test]
+fn a_choice_for_one_call_finishes_no_move_and_takes_nothing_along() {
+    for at in 0..30 {
+        let machine = killed_move(at);
+        let before = machine.keyring.slots.borrow().clone();
+        for storage in ["keyring", "plaintext"] {
+            let rendered = machine.call(Verb::Get, Some(storage), get("alice").to_string().as_bytes());
+            assert!(rendered.exit <= 1, "killed before {at}: {}", String::from_utf8_lossy(&rendered.stdout));
+        }
+        assert!(*machine.keyring.slots.borrow() == before, "killed before {at}: the keyring is as it was");
+        assert_eq!(call(&machine, Verb::Get, &get("alice"))["accessToken"], "AT-alice", "killed before {at}");
+    }
+}
+
+#[test]
+fn while_sessions_are_on_their_way_a_source_that_cannot_be_asked_is_an_error_and_no_miss() {
+    let (mut misses, mut errors) = (0, 0);
+    for at in 0..30 {
+        for mood in [Mood::Unreachable, Mood::Locked, Mood::Hangs, Mood::Refuses] {
+            let machine = killed_move(at);
+            if pin(&machine)["moving"] != true {
+                continue;
+            }
+            machine.keyring.mood.set(mood);
+            let reply = call(&machine, Verb::Get, &get("alice"));
+            match reply["error"]["code"].as_str() {
+                None => misses += 1,
+                Some(code) => {
+                    assert!(code.starts_with("STORE_"), "killed before {at}, {mood:?}: {reply}");
+                    errors += 1;
+                }
+            }
+            // An end of it must not be told while a part of it may be where nobody looked.
+            let ended = call(&machine, Verb::Erase, &get("alice"));
+            assert!(!ended["error"].is_null(), "killed before {at}, {mood:?}: {ended}");
+            machine.keyring.mood.set(Mood::Open);
+            assert_eq!(
+                call(&machine, Verb::Get, &get("alice"))["accessToken"],
+                "AT-alice",
+                "killed before {at}"
+            );
+        }
+    }
+    assert!(errors > 20 && misses > 0, "{errors} errors, {misses} served");
+}
+
+#[test]
+fn what_a_newer_version_pinned_is_left_alone_and_one_that_says_nothing_is_replaced() {
+    let machine = three();
+    let file = support::pin_file(machine.home());
+    std::fs::write(&file, br#"{"format":2}"#).unwrap();
+    assert_eq!(move_to(&machine, Storage::Plaintext)["error"]["code"], "STORE_NEWER");
+    assert_eq!(std::fs::read(&file).unwrap(), br#"{"format":2}"#);
+    std::fs::write(&file, b"{").unwrap();
+    assert_eq!(move_to(&machine, Storage::Plaintext)["moved"], 3);
+}
+
+#[test]
+fn where_none_could_be_moved_the_pin_is_as_before() {
+    let machine = three();
+    for account in ["alice", "bob", "carol"] {
+        let slot = format!("{SERVICE}#{account}");
+        let mut value = machine.slot(&slot).unwrap();
+        value["format"] = json!(2);
+        machine.keyring.slots.borrow_mut().insert(slot, value.to_string().into_bytes());
+    }
+    assert_eq!(move_to(&machine, Storage::Plaintext)["error"]["code"], "STORE_NEWER");
+    assert_eq!((&pin(&machine)["storage"], &pin(&machine)["moving"]), (&json!("keyring"), &Value::Null));
+}
+
+#[test]
+fn a_target_that_forgets_gets_nothing() {
+    let machine = Machine::new(NOW);
+    std::fs::write(machine.home().join("config.toml"), "storage = \"plaintext\"\n").unwrap();
+    call(&machine, Verb::Store, &bundle("alice"));
+    std::fs::remove_file(machine.home().join("config.toml")).unwrap();
+    *machine.plan.borrow_mut() = Some(std::rc::Rc::new(Plan::new(Fault::Forgets, 0)));
+    assert_eq!(move_to(&machine, Storage::Keyring)["error"]["code"], "STORE_UNAVAILABLE");
+    *machine.plan.borrow_mut() = None;
+    assert!(!support::pin_file(machine.home()).exists());
+    assert_eq!((machine.keyring.slots.borrow().len(), files(&machine)), (0, 2));
+}
+
+#[test]
+fn two_moves_at_once_take_turns() {
+    let machine = three();
+    let slot = claviger::session::SlotName::everything();
+    let keep = claviger::lock::KeepUntilExit::default();
+    let locks = machine.home().join("locks");
+    let now = claviger::time::Timestamp::EPOCH;
+    let held = claviger::lock::try_acquire(&locks, &slot, Storage::Plaintext, now, &keep).unwrap();
+    assert!(matches!(held, claviger::lock::Attempt::Held(_)));
+    assert_eq!(move_to(&machine, Storage::Plaintext)["error"]["code"], "LOCK_TIMEOUT");
+    assert_eq!((machine.keyring.slots.borrow().len(), files(&machine)), (6, 0));
+    let examined = machine.people(Request::Doctor { fix: false });
+    assert_eq!(examined.exit, 0);
+    drop(held);
+    assert_eq!(move_to(&machine, Storage::Plaintext)["moved"], 3);
 }

@@ -80,3 +80,26 @@ fn a_large_token_survives_the_round_trip() {
         assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], json!(token), "{size}");
     }
 }
+
+#[test]
+fn a_keyring_that_restarts_in_mid_refresh_does_not_cost_the_session() {
+    let Some(mut bus) = Bus::with_keyring() else { return };
+    let server = Server::start("RT1-first");
+    let sandbox = sandbox(&bus);
+    sandbox.run("store", &expired(&server, "RT1-first")).ok();
+    // Time enough for another keyring to come up between the request and its answer.
+    server.behave(|behaviour| behaviour.latency = std::time::Duration::from_secs(3));
+    let mut child = sandbox.command("get").spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), get().to_string().as_bytes()).unwrap();
+    let (_never, tick) = std::sync::mpsc::channel::<()>();
+    while server.token_requests() == 0 {
+        let _ = tick.recv_timeout(std::time::Duration::from_millis(10));
+    }
+    bus.restart_keyring();
+    let answer = support::Answer::of(child.wait_with_output().unwrap());
+    assert_eq!(answer.ok()["outcome"], "refreshed");
+    server.behave(|behaviour| behaviour.latency = std::time::Duration::ZERO);
+    let forced = json!({ "service": SERVICE, "forceRefresh": true });
+    assert_eq!(sandbox.run("get", &forced).ok()["outcome"], "refreshed");
+    assert_eq!(server.log(|log| log.reused), 0);
+}

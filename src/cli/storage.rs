@@ -10,6 +10,13 @@ pub(super) fn shown(shown: &Shown) -> String {
             &format!("{}, as nobody chose and the keyring cannot be reached", shown.in_use),
         ));
     }
+    match shown.pin {
+        Some(pin) if shown.moving => {
+            lines.push(row("pin", &format!("{pin}; the move of all sessions there was not finished")));
+        }
+        Some(pin) => lines.push(row("pin", pin.as_str())),
+        None => lines.push(row("pin", "none")),
+    }
     lines.push(match &shown.keyring {
         None => row("keyring", "answers"),
         Some(failure) => row("keyring", &failure.message),

@@ -19,8 +19,10 @@ const NOTHING: Erased = Erased { erased: false, revocation: Revocation::Skipped 
 
 impl Call<'_> {
     pub(super) fn erase(&self, request: &Erase) -> Result<Outcome, Failure> {
-        let erased =
-            self.where_they_are(|mode| self.erase_in(mode, request), |result| matches!(result, Ok(NOTHING)))?;
+        let erased = self.where_they_are(
+            |mode| self.awake(|| self.erase_in(mode, request)),
+            |result| matches!(result, Ok(NOTHING)),
+        )?;
         Ok(Outcome::Erased(erased))
     }
 
@@ -120,12 +122,14 @@ impl Call<'_> {
         only_if: Option<&AccessToken>,
         in_use: Storage,
     ) -> Result<Erased, Failure> {
+        // While all are being moved, it may be in either, and is ended in both or not at all.
+        let moving = self.still_moving_to(in_use)?;
         let mut reachable = Vec::new();
         for storage in [Storage::Keyring, Storage::Plaintext] {
             let backend = self.backend(storage);
             match backend.reach().and_then(|()| backend.read(&name.access_slot())) {
                 Ok(_) | Err(store::Error::Damaged { .. }) => reachable.push(storage),
-                Err(error) if storage != in_use && error.is_out_of_reach() => {
+                Err(error) if storage != in_use && error.is_out_of_reach() && !moving => {
                     self.warn(WarningCode::BackendUnreachable, format!("not looked into: {error}"));
                 }
                 Err(error) => return Err(error.into()),

@@ -27,7 +27,7 @@ struct Asked<'a> {
 impl Call<'_> {
     pub(super) fn get(&self, request: &Get) -> Result<Outcome, Failure> {
         self.where_they_are(
-            |mode| self.get_in(mode, request),
+            |mode| self.awake(|| self.get_in(mode, request)),
             |result| result.as_ref().is_err_and(is_missing),
         )
     }
@@ -39,10 +39,10 @@ impl Call<'_> {
             profile: request.profile.as_ref(),
         };
         let found = match self.reading(mode, wanted, |storage| self.find(wanted, storage)) {
-            Err(failure) if is_missing(&failure) => self.on_its_way(wanted, mode.storage)?.ok_or(failure)?,
+            Err(failure) if is_missing(&failure) => self.on_its_way(wanted, mode)?.ok_or(failure)?,
             found => found?,
         };
-        let Found { session, matched_by } = self.settled(found)?;
+        let Found { session, matched_by } = self.settled(found, mode)?;
         let ask = Ask { min_validity: request.min_validity, force: request.force_refresh };
         let asked = Asked { service: &request.service, ask, matched_by };
         let window = configured_window(&self.world.settings.providers, session.record());

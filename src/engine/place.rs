@@ -93,11 +93,16 @@ impl<'a> Call<'a> {
             Err(error) => Err(Failure::from(error)),
         };
         if (mode.storage, mode.source) != (Storage::Keyring, Source::Default) {
-            return self.awake(reads).map(|()| mode);
+            self.awake(reads)?;
+            self.refresh_slot_awake(mode.storage, name)?;
+            return Ok(mode);
         }
         let keeps = || Ok(probe::write_probe(backend, self.world.clock.now())?);
         match self.awake(|| keeps().and_then(|()| reads())) {
-            Ok(()) => Ok(mode),
+            Ok(()) => {
+                self.refresh_slot_awake(mode.storage, name)?;
+                Ok(mode)
+            }
             Err(failure) if failure.code == Code::StoreUnavailable => {
                 let state =
                     crate::text::Escaped(&self.world.settings.state.display().to_string()).to_string();
@@ -112,6 +117,21 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Where items have a lock each, the refresh slot's may be closed while the access slot's is open: looked at under
+    /// the session's lock, as ever, which is let go before anybody is asked.
+    fn refresh_slot_awake(&self, storage: Storage, name: &SessionName) -> Result<(), Failure> {
+        if storage == Storage::Plaintext || self.world.settings.somebody_to_ask().is_none() {
+            return Ok(());
+        }
+        self.awake(|| {
+            let guard = self.lock(name, storage)?;
+            match store::load_refresh(self.backend(storage), &guard, name) {
+                Err(locked @ store::Error::Locked(_)) => Err(locked.into()),
+                _ => Ok(()),
+            }
+        })
+    }
+
     /// Does something, and where the keyring turns out to be locked, has it unlocked by whoever sits there and does
     /// it once more. Only before a lock is held: under one, a locked keyring is an error at once.
     pub(super) fn awake<T>(&self, work: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
@@ -119,6 +139,10 @@ impl<'a> Call<'a> {
             Err(failure) if failure.code == Code::StoreLocked => failure,
             other => return other,
         };
+        // One question a call: what is still locked after it, somebody wants locked.
+        if self.asked.replace(true) {
+            return Err(locked);
+        }
         let Some(patience) = self.world.settings.somebody_to_ask() else {
             let message = format!("{}, and there is no desktop here to ask at", locked.message);
             return Err(Failure { message, ..locked });

@@ -17,9 +17,9 @@ use crate::refresh::policy;
 use crate::resolve::Wanted;
 use crate::session::{SessionName, SlotName, Storage};
 use crate::store::index::Entry;
-use crate::store::mode::Pinned;
+use crate::store::mode::{Mode, Pinned};
 use crate::store::record::{Bundle, Record};
-use crate::store::{self, Persisted, probe};
+use crate::store::{self, Persisted, Piece, probe};
 
 impl Call<'_> {
     /// Moves a session into a backend; `None` where the other has none.
@@ -27,17 +27,41 @@ impl Call<'_> {
         let locks = self.lock_both(name)?;
         let _calm = Uninterrupted::begin();
         let from = to.other();
-        let Some(source) = self.living(name, from)? else { return Ok(None) };
-        let here = match self.living(name, to)? {
+        let here = match (self.living(name, from)?, self.living(name, to)?) {
+            (None, None) => return Ok(None),
+            // It is there already. What a move the other way left behind, a mark or a refresh token, goes.
+            (None, Some(target)) => {
+                self.clear_away(target, to, &locks)?;
+                return Ok(None);
+            }
             // Written by the move that marked the source, or by a store since.
-            Some(target) if source.record().moved_to == Some(to) => target,
-            Some(_) => return Err(two_copies(name)),
-            None => self.copy(source, to, &locks)?,
+            (Some(source), Some(target)) if source.record().moved_to == Some(to) => target,
+            // A move the other way, cut short behind its last write: the marked copy is the older.
+            (Some(source), Some(target)) if target.record().moved_to == Some(from) => {
+                self.copy(source, to, &locks)?
+            }
+            (Some(_), Some(_)) => return Err(two_copies(name)),
+            (Some(source), None) => self.copy(source, to, &locks)?,
         };
         // A hint only: what it says is checked in the slot.
         let _ = self.world.index.put(&Entry::of(here.record(), to));
         self.leave(from, locks.of(from), name);
         Ok(Some(here))
+    }
+
+    /// Makes a session the only one: without its mark, and without the refresh token that was copied ahead of it.
+    fn clear_away(&self, session: Persisted, home: Storage, locks: &Locked) -> Result<(), store::Error> {
+        let name = session.record().name.clone();
+        if session.record().moved_to.is_some() {
+            let Bundle { record, access } = session.into_bundle();
+            let stays = Bundle { record: Record { moved_to: None, ..record }, access };
+            store::save_checked(self.backend(home), locks.of(home), stays)?;
+        }
+        let other = home.other();
+        if self.backend(other).read(&name.access_slot())?.is_none() {
+            store::delete(self.backend(other), locks.of(other), &name, &name.refresh_slot())?;
+        }
+        Ok(())
     }
 
     /// Writes the copy, or puts back what was there.
@@ -144,8 +168,9 @@ impl Call<'_> {
     /// A session chosen for a `get`: one whose move was cut short is settled first, for its refresh token may lie in
     /// two places and must be spent in one. Where that cannot be done now, a token that is still good is served all
     /// the same.
-    pub(super) fn settled(&self, found: Found) -> Result<Found, Failure> {
-        if found.session.record().moved_to.is_none() {
+    pub(super) fn settled(&self, found: Found, mode: Mode) -> Result<Found, Failure> {
+        // A choice for this call only moves nothing; what is marked is then not refreshed either.
+        if found.session.record().moved_to.is_none() || mode.source.is_ephemeral() {
             return Ok(found);
         }
         let Found { session, matched_by } = found;
@@ -159,27 +184,34 @@ impl Call<'_> {
 
     /// What is not in the backend in use, but on its way there: marked so, or one of all that are being moved. It is
     /// brought along.
-    pub(super) fn on_its_way(&self, wanted: Wanted<'_>, home: Storage) -> Result<Option<Found>, Failure> {
-        let other = home.other();
+    pub(super) fn on_its_way(&self, wanted: Wanted<'_>, mode: Mode) -> Result<Option<Found>, Failure> {
+        let (home, other) = (mode.storage, mode.storage.other());
         let moving = self.still_moving_to(home)?;
-        if !moving && !self.known_in(other, wanted)? {
+        if mode.source.is_ephemeral() || (!moving && !self.known_in(other, wanted)?) {
             return Ok(None);
         }
-        let Found { session, matched_by } = match self.find(wanted, other) {
+        let found = if moving { self.awake(|| self.find(wanted, other)) } else { self.find(wanted, other) };
+        let Found { session, matched_by } = match found {
             Ok(found) => found,
-            Err(failure) if moving && failure.code == Code::StoreUnavailable => return Err(failure),
+            Err(failure) if moving && !matches!(failure.code, Code::NotFound | Code::AccountNotFound) => {
+                return Err(failure);
+            }
             Err(_) => return Ok(None),
         };
         let name = &session.record().name;
         let arrived = match session.record().moved_to {
-            Some(to) if to == home => self.settle(name, home)?,
-            _ if moving => self.relocate(name, home)?,
-            _ => None,
+            Some(to) if to == home => self.settle(name, home),
+            _ if moving => self.relocate(name, home),
+            _ => return Ok(None),
         };
         match arrived {
-            Some(session) => Ok(Some(Found { session, matched_by })),
+            Ok(Some(session)) => Ok(Some(Found { session, matched_by })),
             // Somebody else brought it while we waited.
-            None => Ok(self.find(wanted, home).ok()),
+            Ok(None) => Ok(self.find(wanted, home).ok()),
+            Err(_) if policy::is_valid(&session, self.world.clock.now()) => {
+                Ok(Some(Found { session, matched_by }))
+            }
+            Err(failure) => Err(failure),
         }
     }
 
@@ -197,10 +229,15 @@ impl Call<'_> {
         let now = self.world.clock.now();
         // Two moves at once would meet half way.
         let _alone = self.lock_slot(&SlotName::everything(), Storage::Plaintext)?;
-        self.awake(|| probe::write_probe(self.backend(to), now).map_err(Failure::from))?;
+        self.awake(|| probe::write_probe(self.backend(to), now).map_err(Failure::from))
+            .map_err(nothing_moved)?;
         // And what is to be moved must be readable, before anything says that it will be elsewhere.
-        self.names_in(to.other())?;
-        let pinned = self.world.pin.read(&settings.machine).unwrap_or_default();
+        self.names_in(to.other()).map_err(nothing_moved)?;
+        let pinned = match self.world.pin.read(&settings.machine) {
+            // One that says nothing is replaced; one of a newer version is not.
+            Err(store::Error::Damaged { piece: Piece::Pin, .. }) => None,
+            pinned => pinned?,
+        };
         // Whoever comes while this is under way, or after it died, finds what has not arrived and brings it along.
         self.world.pin.write(&settings.machine, Pinned { storage: to, moving: true })?;
         let (moved, left) = self.move_each(to);
@@ -211,7 +248,7 @@ impl Call<'_> {
         if moved == 0 {
             match pinned {
                 Some(pinned) => self.world.pin.write(&settings.machine, pinned)?,
-                None => self.world.pin.clear()?,
+                None => self.world.pin.clear(&self.world.settings.machine)?,
             }
         }
         let counted = format!("{moved} moved to {}, {} not: {}", to.words(), left.len(), first.message);
@@ -226,7 +263,9 @@ impl Call<'_> {
             left.push(failure);
             Vec::new()
         });
-        for name in &names {
+        // And what is there already, for what a move the other way may have left beside it.
+        let there = self.names_in(to).unwrap_or_default();
+        for name in names.iter().chain(there.iter().filter(|name| !names.contains(name))) {
             // Items that have a lock each are opened before ours is taken.
             let opened = self.awake(|| match self.living(name, to) {
                 Err(locked @ store::Error::Locked(_)) => Err(locked.into()),
@@ -248,7 +287,8 @@ impl Call<'_> {
         let mut names: Vec<SessionName> = known.map(|entry| entry.name).collect();
         match self.awake(|| self.search_backend(storage)) {
             Ok(found) => names.extend(found.into_iter().map(|entry| entry.name)),
-            Err(failure) if failure.code == Code::StoreUnavailable && names.is_empty() => {}
+            // What cannot be looked into, and nothing is known to be in, keeps nobody from leaving it.
+            Err(failure) if names.is_empty() && is_out_of_reach(&failure) => {}
             Err(failure) => return Err(failure),
         }
         names.sort();
@@ -257,10 +297,26 @@ impl Call<'_> {
     }
 }
 
+/// Why nothing was moved: the remedy is another than for a call that only wants a place to keep a token.
+fn nothing_moved(failure: Failure) -> Failure {
+    if !is_out_of_reach(&failure) {
+        return failure;
+    }
+    let hint = "nothing was moved; make it answer, see `claviger doctor`, and move again";
+    Failure { hint: hint.to_owned(), ..failure }
+}
+
 fn two_copies(name: &SessionName) -> Failure {
     Failure::new(
         Code::Conflict,
         format!("both backends hold a session of {} for {}", name.account, name.service),
         "`claviger doctor` shows both, and with --fix keeps the newer one",
+    )
+}
+
+fn is_out_of_reach(failure: &Failure) -> bool {
+    matches!(
+        failure.code,
+        Code::StoreUnavailable | Code::StoreLocked | Code::StoreDenied | Code::StoreTimeout
     )
 }

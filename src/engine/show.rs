@@ -14,13 +14,15 @@ impl Call<'_> {
         let unreachable = keyring.as_ref().is_some_and(|failure| failure.code == Code::StoreUnavailable);
         let in_use =
             if mode.source == Source::Default && unreachable { Storage::Plaintext } else { mode.storage };
+        let pinned = self.world.pin.read(&self.world.settings.machine)?;
         let (entries, _) = self.world.index.all()?.or_damage();
         let count = |storage| (storage, entries.iter().filter(|entry| entry.storage == storage).count());
         Ok(Outcome::Shown(Box::new(Shown {
             storage: mode.storage,
             decided_by: mode.source.to_string(),
             in_use,
-            pin: self.world.pin.read(&self.world.settings.machine)?.map(|pinned| pinned.storage),
+            pin: pinned.map(|pinned| pinned.storage),
+            moving: pinned.is_some_and(|pinned| pinned.moving),
             keyring,
             state: crate::text::Escaped(&self.world.settings.state.display().to_string()).to_string(),
             sessions: [count(Storage::Keyring), count(Storage::Plaintext)],

@@ -2,7 +2,7 @@
 
 use super::Call;
 use crate::lock::Guard;
-use crate::session::{SessionName, Storage};
+use crate::session::{SessionName, SlotName, Storage};
 use crate::store::{self, Value};
 
 /// Both slots of a session, byte for byte.
@@ -11,6 +11,8 @@ pub(super) struct Before {
     storage: Storage,
     access: Option<Value>,
     refresh: Option<Value>,
+    /// What stood there was damaged, and is not to be had again.
+    damaged: bool,
 }
 
 /// What a reply says of a write that failed, so that the caller knows what is there now.
@@ -26,19 +28,22 @@ pub(super) enum Left {
 
 impl Call<'_> {
     pub(super) fn before(&self, name: &SessionName, storage: Storage) -> Result<Before, store::Error> {
-        let backend = self.backend(storage);
-        Ok(Before {
-            name: name.clone(),
-            storage,
-            access: backend.read(&name.access_slot())?,
-            refresh: backend.read(&name.refresh_slot())?,
-        })
+        let mut before = Before { name: name.clone(), storage, access: None, refresh: None, damaged: false };
+        let mut read = |slot: &SlotName| match self.backend(storage).read(slot) {
+            Err(store::Error::Damaged { .. }) => {
+                before.damaged = true;
+                Ok(None)
+            }
+            other => other,
+        };
+        let (access, refresh) = (read(&name.access_slot())?, read(&name.refresh_slot())?);
+        Ok(Before { access, refresh, ..before })
     }
 
     /// Puts both slots back after `error`. Each is tried, whatever becomes of the other: one of them is the one
     /// that would not be written. Under the session's lock nobody else can have written since.
     pub(super) fn put_back(&self, before: &Before, guard: &Guard, error: &store::Error) -> Left {
-        let Before { name, storage, access, refresh } = before;
+        let Before { name, storage, access, refresh, damaged } = before;
         let backend = self.backend(*storage);
         let back =
             [(name.access_slot(), access), (name.refresh_slot(), refresh)].map(
@@ -48,7 +53,7 @@ impl Call<'_> {
                 },
             );
         match error {
-            _ if back.iter().all(Result::is_ok) => Left::AsBefore,
+            _ if back.iter().all(Result::is_ok) && !damaged => Left::AsBefore,
             store::Error::Timeout { .. } => Left::Unknown,
             _ => Left::Torn,
         }

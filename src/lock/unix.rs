@@ -24,6 +24,13 @@ pub fn user_folder() -> Result<PathBuf, Error> {
     })
 }
 
+/// Whether two paths lead to one folder: through links, or because it is mounted twice.
+#[must_use]
+pub fn are_one_folder(one: &Path, other: &Path) -> bool {
+    let place = |folder: &Path| rustix::fs::stat(folder).ok().map(|stat| (stat.st_dev, stat.st_ino));
+    place(one).is_some_and(|one| Some(one) == place(other))
+}
+
 /// Makes the folder, and refuses one that another user could write in.
 pub(super) fn prepare(folder: &Path) -> Result<(), Error> {
     let io = |source| Error::Io { path: folder.to_owned(), source };

@@ -22,6 +22,13 @@ pub fn user_folder() -> Result<PathBuf, Error> {
     })
 }
 
+/// Whether two paths lead to one folder.
+#[must_use]
+pub fn are_one_folder(one: &Path, other: &Path) -> bool {
+    let real = |folder: &Path| folder.canonicalize().ok();
+    real(one).is_some_and(|one| Some(one) == real(other))
+}
+
 pub(super) fn prepare(folder: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.to_owned(), source })
 }

@@ -14,6 +14,8 @@ pub struct Shown {
     pub in_use: Storage,
     /// What this machine's pin says, if there is one.
     pub pin: Option<Storage>,
+    /// A move of all sessions there has not ended.
+    pub moving: bool,
     /// What the keyring answers; `None`: it can be used.
     pub keyring: Option<Failure>,
     /// The state folder.

@@ -58,8 +58,7 @@ impl Locks {
     /// usual place. Asked once the keyring's lock is held: its folder is there then, and one that is not is another.
     pub fn are_one(&self) -> Result<bool, lock::Error> {
         let (keyring, plaintext) = (self.folder(Storage::Keyring)?, self.folder(Storage::Plaintext)?);
-        let real = |folder: &Path| folder.canonicalize().ok();
-        Ok(keyring == plaintext || real(&keyring).is_some_and(|keyring| Some(keyring) == real(&plaintext)))
+        Ok(keyring == plaintext || lock::are_one_folder(&keyring, &plaintext))
     }
 
     /// Waits for the lock of a session in a backend. At each [`Moment`] the caller may look at the store

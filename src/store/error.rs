@@ -22,6 +22,11 @@ pub enum Error {
         /// Why, in words of ours.
         why: String,
     },
+    /// The keyring is there, and failed. That is no keyring that is not there: nothing falls back on it.
+    Failed {
+        /// Why, in words of ours.
+        why: String,
+    },
     /// A call did not end within its deadline, in seconds.
     Timeout {
         /// The deadline.
@@ -70,7 +75,11 @@ impl Error {
     pub fn is_out_of_reach(&self) -> bool {
         matches!(
             self,
-            Self::Unavailable { .. } | Self::Locked(_) | Self::Denied { .. } | Self::Timeout { .. }
+            Self::Unavailable { .. }
+                | Self::Locked(_)
+                | Self::Denied { .. }
+                | Self::Failed { .. }
+                | Self::Timeout { .. }
         )
     }
 }
@@ -118,6 +127,7 @@ impl fmt::Display for Error {
                 write!(f, "the keyring is locked, and nobody unlocked it within {seconds} s")
             }
             Self::Denied { why } => write!(f, "the keyring refused: {why}"),
+            Self::Failed { why } => write!(f, "the keyring failed: {why}"),
             Self::Timeout { seconds } => write!(f, "the keyring did not answer within {seconds} s"),
             Self::Newer { what } => write!(f, "{what} was written by a newer claviger and is left untouched"),
             Self::Damaged { what, why, .. } => write!(f, "{what} is damaged: {why}"),

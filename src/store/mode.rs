@@ -4,12 +4,14 @@ use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::files::{Folder, Writers};
 use super::record::FORMAT;
 use super::{Error, Piece};
 use crate::fields::{self, Fields, Problem};
 use crate::limits::{INDEX_BYTES, TEXT_BYTES};
+use crate::secret::hex;
 use crate::session::Storage;
 
 /// What decided the storage, the strongest first.
@@ -97,8 +99,6 @@ pub struct Pin {
     folder: Folder,
 }
 
-const FILE: &str = "storage.json";
-
 /// What a pin says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pinned {
@@ -133,20 +133,9 @@ impl Pin {
     /// What is pinned for this machine; a pin that names another machine came with a copied home folder
     /// and says nothing.
     pub fn read(&self, machine: &str) -> Result<Option<Pinned>, Error> {
-        let Some(content) = self.folder.read(FILE, INDEX_BYTES)? else { return Ok(None) };
-        let decoded = fields::json(&content.bytes).and_then(Fields::of).and_then(|mut fields| {
-            if fields.count("format", i64::MAX)? > Some(FORMAT) {
-                return Ok(None);
-            }
-            let storage = fields.required_text("storage", TEXT_BYTES)?;
-            let storage = Storage::parse(&storage)
-                .ok_or_else(|| fields.error("storage", Problem::Invalid("is no storage")))?;
-            let moving = fields.truth("moving")?.unwrap_or(false);
-            let machine = fields.required_text("machine", TEXT_BYTES)?;
-            fields.done()?;
-            Ok(Some((Pinned { storage, moving }, machine)))
-        });
-        let what = format!("file {}", crate::text::Escaped(&self.folder.path_of(FILE).display().to_string()));
+        let Some(content) = self.folder.read(&file_of(machine), INDEX_BYTES)? else { return Ok(None) };
+        let decoded = decode(&content.bytes);
+        let what = self.words(machine);
         match decoded {
             Ok(None) => Err(Error::Newer { what }),
             Ok(Some((pinned, named))) => Ok((named == machine).then_some(pinned)),
@@ -154,19 +143,58 @@ impl Pin {
         }
     }
 
-    /// Removes the pin, whatever it says.
-    pub fn clear(&self) -> Result<(), Error> {
-        self.folder.delete(FILE).map(|_| ())
+    /// Removes this machine's pin, whatever it says.
+    pub fn clear(&self, machine: &str) -> Result<(), Error> {
+        self.folder.delete(&file_of(machine)).map(|_| ())
+    }
+
+    /// What is pinned for other machines that share this state folder, or for this one under another name.
+    pub fn of_others(&self, machine: &str) -> Result<Vec<(String, Storage)>, Error> {
+        let mut others = Vec::new();
+        for file in self.folder.names()?.into_iter().filter(|file| *file != file_of(machine)) {
+            let Some(content) = self.folder.read(&file, INDEX_BYTES)? else { continue };
+            // What cannot be read is another machine's trouble.
+            others
+                .extend(decode(&content.bytes).ok().flatten().map(|(pinned, named)| (named, pinned.storage)));
+        }
+        Ok(others)
+    }
+
+    fn words(&self, machine: &str) -> String {
+        let path = self.folder.path_of(&file_of(machine)).display().to_string();
+        format!("file {}", crate::text::Escaped(&path))
     }
 
     /// Pins a storage for this machine.
     pub fn write(&self, machine: &str, pinned: impl Into<Pinned>) -> Result<(), Error> {
         let Pinned { storage, moving } = pinned.into();
-        let what = format!("file {}", crate::text::Escaped(&self.folder.path_of(FILE).display().to_string()));
+        let what = self.words(machine);
         let bytes = serde_json::to_vec(&PinOut { format: FORMAT, storage, moving, machine })
             .map_err(|error| Error::Write { what, why: error.to_string() })?;
-        self.folder.write(FILE, &bytes, Writers::Many)
+        self.folder.write(&file_of(machine), &bytes, Writers::Many)
     }
+}
+
+/// The pin and the machine it names; `None`: a newer version's.
+fn decode(bytes: &[u8]) -> Result<Option<(Pinned, String)>, fields::Error> {
+    fields::json(bytes).and_then(Fields::of).and_then(|mut fields| {
+        if fields.count("format", i64::MAX)? > Some(FORMAT) {
+            return Ok(None);
+        }
+        let storage = fields.required_text("storage", TEXT_BYTES)?;
+        let storage = Storage::parse(&storage)
+            .ok_or_else(|| fields.error("storage", Problem::Invalid("is no storage")))?;
+        let moving = fields.truth("moving")?.unwrap_or(false);
+        let machine = fields.required_text("machine", TEXT_BYTES)?;
+        fields.done()?;
+        Ok(Some((Pinned { storage, moving }, machine)))
+    })
+}
+
+/// One file to a machine: several may share a home, and none must decide for another.
+fn file_of(machine: &str) -> String {
+    let digest = hex(&Sha256::digest(machine));
+    digest.chars().take(32).chain(".json".chars()).collect()
 }
 
 #[cfg(test)]

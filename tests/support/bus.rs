@@ -22,7 +22,21 @@ impl Bus {
     /// A bus with an unlocked keyring, or `None` where the programs are missing and may be.
     pub fn with_keyring() -> Option<Self> {
         let mut bus = Self::empty()?;
-        let mut keyring = bus.command("gnome-keyring-daemon");
+        bus.start_keyring();
+        Some(bus)
+    }
+
+    /// Ends the keyring, as a crash would, and starts another, which has what was stored and knows nobody.
+    pub fn restart_keyring(&mut self) {
+        if let Some(mut keyring) = self.daemons.pop() {
+            keyring.kill().expect("it is ended by its own handle");
+            keyring.wait().expect("it ends");
+        }
+        self.start_keyring();
+    }
+
+    fn start_keyring(&mut self) {
+        let mut keyring = self.command("gnome-keyring-daemon");
         keyring.args(["--foreground", "--unlock", "--components=secrets"]);
         let mut keyring = keyring
             .stdin(Stdio::piped())
@@ -32,10 +46,9 @@ impl Bus {
             .expect("it starts");
         // The password is every byte up to the end of file.
         keyring.stdin.take().expect("stdin is piped").write_all(b"test").expect("the password is written");
-        bus.daemons.push(keyring);
-        bus.wait_for(SECRETS);
-        bus.wait_for_collection("collection/login");
-        Some(bus)
+        self.daemons.push(keyring);
+        self.wait_for(SECRETS);
+        self.wait_for_collection("collection/login");
     }
 
     /// A bus with a locked keyring, whose question to unlock it is answered by nobody, ever. Without this one

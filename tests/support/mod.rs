@@ -183,6 +183,23 @@ pub fn storm(count: usize, input: &[u8], command: impl Fn() -> Command) -> Vec<A
     children.into_iter().map(|child| Answer::of(child.wait_with_output().expect("the binary ends"))).collect()
 }
 
+/// The pin of this machine in a state folder (B3): named by the first 32 hex digits of its name's SHA-256.
+pub fn pin_file(home: &Path) -> PathBuf {
+    let digest = claviger::secret::hex(&<sha2::Sha256 as sha2::Digest>::digest(machine()));
+    home.join("pin").join(format!("{}.json", &digest[..32]))
+}
+
+#[cfg(unix)]
+pub fn machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(windows)]
+#[allow(clippy::disallowed_methods, reason = "the tests' own look")]
+pub fn machine() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "unnamed".to_owned())
+}
+
 /// Every file below a folder.
 pub fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();

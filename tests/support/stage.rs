@@ -100,7 +100,7 @@ impl Stage {
         };
         (
             files.iter().any(|(_, bytes)| holds_token(bytes)),
-            files.iter().any(|(path, _)| path.ends_with("pin/storage.json")),
+            files.iter().any(|(path, _)| path.parent().is_some_and(|folder| folder.ends_with("pin"))),
         )
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct ShownBody<'a> {
     in_use: Storage,
     #[serde(skip_serializing_if = "Option::is_none")]
     pin: Option<Storage>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    moving: bool,
     keyring: KeyringBody<'a>,
     state_folder: &'a str,
     sessions: SessionsBody,
@@ -21,7 +23,7 @@ pub(super) struct ShownBody<'a> {
 
 #[derive(Serialize)]
 struct KeyringBody<'a> {
-    usable: bool,
+    readable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,8 +56,9 @@ pub(super) fn shown_body(shown: &Shown) -> ShownBody<'_> {
         decided_by: &shown.decided_by,
         in_use: shown.in_use,
         pin: shown.pin,
+        moving: shown.moving,
         keyring: KeyringBody {
-            usable: failure.is_none(),
+            readable: failure.is_none(),
             code: failure.map(|failure| name(failure.code)),
             message: failure.map(|failure| failure.message.as_str()),
             hint: failure.map(|failure| failure.hint.as_str()),

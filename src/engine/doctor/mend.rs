@@ -39,16 +39,25 @@ pub(super) enum Remedy {
 }
 
 impl Remedy {
+    /// Whether it decides between the storages, which a choice for one call must not.
+    pub(super) fn takes_sides(&self) -> bool {
+        matches!(self, Self::Settle { .. } | Self::KeepNewer { .. } | Self::MoveAll(_))
+    }
+
     /// What it will do, after "claviger doctor --fix".
     pub(super) fn words(&self) -> &'static str {
         match self {
-            Self::ClearPin => "removes the pin; the next store decides anew",
+            Self::ClearPin => "pins where the sessions are, or nothing where there are none",
             Self::End { .. } | Self::EndSlot { .. } => "finishes it: revoked where it can be, then deleted",
             Self::Settle { .. } => "settles it in the storage in use",
             Self::MoveAll(_) => "goes on with it",
             Self::KeepNewer { .. } => "keeps the newer one, in the storage in use, and deletes the other",
             Self::Discard { .. } | Self::Stray { .. } | Self::Sweep { .. } => "removes it",
             Self::Forget(_) | Self::List(_) => "puts the index right",
+            Self::RemoveDamaged(Damaged {
+                error: store::Error::Damaged { piece: Piece::Default, .. },
+                ..
+            }) => "removes the file; choose the default again by storing with makeDefault",
             Self::RemoveDamaged(_) => "removes the file; what is there is found again",
             Self::Unpin(_) => "unpins it",
         }
@@ -57,8 +66,9 @@ impl Remedy {
 
 impl Call<'_> {
     pub(super) fn mend(&self, finding: Finding, remedy: Remedy) -> Finding {
+        let done = format!("done: {}", remedy.words());
         match self.apply(remedy) {
-            Ok(()) => Finding { health: Health::Mended, hint: String::new(), ..finding },
+            Ok(()) => Finding { health: Health::Mended, hint: done, ..finding },
             Err(failure) => Finding {
                 message: format!("{}; it could not be mended: {}", finding.message, failure.message),
                 hint: failure.hint,
@@ -73,7 +83,7 @@ impl Call<'_> {
             Remedy::ClearPin => {
                 let again = self.world.pin.read(&self.world.settings.machine);
                 if matches!(again, Err(store::Error::Damaged { piece: Piece::Pin, .. })) {
-                    self.world.pin.clear()?;
+                    self.pin_what_there_is()?;
                 }
             }
             Remedy::End { name, storage } => self.end_leftover(&name, storage)?,
@@ -85,13 +95,20 @@ impl Call<'_> {
                     store::record::whose(&value).map_err(|fault| fault.at(format!("slot {slot}")))?;
                 self.end_leftover(&name, storage)?;
             }
-            Remedy::Settle { name, home } => self.settle(&name, home).map(|_| ())?,
-            Remedy::MoveAll(to) => self.move_all(to).map(|_| ())?,
-            Remedy::KeepNewer { name, home } => self.keep_newer(&name, home)?,
+            Remedy::Settle { name, home } if self.mode()?.storage == home => {
+                self.settle(&name, home).map(|_| ())?;
+            }
+            Remedy::MoveAll(to) if self.still_moving_to(to)? => self.move_all(to).map(|_| ())?,
+            Remedy::KeepNewer { name, home } if self.mode()?.storage == home => {
+                self.keep_newer(&name, home)?;
+            }
+            // Decided otherwise meanwhile.
+            Remedy::Settle { .. } | Remedy::MoveAll(_) | Remedy::KeepNewer { .. } => {}
             Remedy::Discard { storage, label } => self.backend(storage).discard(&label).map(|_| ())?,
             Remedy::Stray { storage, label } => self.discard_stray(storage, &label)?,
             Remedy::Forget(name) => self.forget_ghost(&name)?,
             Remedy::List(entry) => {
+                let _guard = self.lock(&entry.name, entry.storage)?;
                 if !self.is_ghost(&entry) {
                     index.put(&entry)?;
                 }
@@ -118,6 +135,18 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// In the place of a pin that says nothing: the one storage that the index knows sessions in, if it is one.
+    fn pin_what_there_is(&self) -> Result<(), Failure> {
+        let (entries, _) = self.world.index.all()?.or_damage();
+        let machine = &self.world.settings.machine;
+        match entries.first().map(|entry| entry.storage) {
+            Some(storage) if entries.iter().all(|entry| entry.storage == storage) => {
+                Ok(self.world.pin.write(machine, storage)?)
+            }
+            _ => Ok(self.world.pin.clear(&self.world.settings.machine)?),
+        }
+    }
+
     /// A store pins a default after its entry is in the index: with an entry there, it is somebody's again.
     fn unpin(&self, (service, profile, account): &Pinned) -> Result<(), Failure> {
         let index = self.world.index;
@@ -136,6 +165,7 @@ impl Call<'_> {
 
     /// An entry is removed only where neither backend has the session, as far as they can be asked once more.
     fn forget_ghost(&self, name: &SessionName) -> Result<(), Failure> {
+        let _guards = self.lock_both(name)?;
         for storage in [Storage::Keyring, Storage::Plaintext] {
             match store::load(self.backend(storage), name) {
                 Ok(Some(_)) => return Ok(()),

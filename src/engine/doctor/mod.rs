@@ -9,10 +9,12 @@ mod sessions;
 
 use super::Call;
 use crate::error;
+use crate::lock::Attempt;
 use crate::message::{Finding, Health, Outcome};
-use crate::session::Storage;
+use crate::session::{SlotName, Storage};
 use crate::store::mode::{Mode, Source};
 use crate::store::{self, Piece};
+use crate::text::Escaped;
 use mend::Remedy;
 
 /// A finding, and what `fix` would do about it.
@@ -69,21 +71,51 @@ impl Call<'_> {
         self.examine_locks(&reachable, &mut chart);
         self.examine_sessions(mode, &reachable, &mut chart);
         self.examine_litter(&mut chart);
-        Outcome::Examined(
-            chart
-                .0
-                .into_iter()
-                .map(|Found { finding, remedy }| match remedy.filter(|_| fix) {
-                    Some(remedy) => self.mend(finding, remedy),
-                    None => finding,
-                })
-                .collect(),
-        )
+        // What a choice for this call only makes of it, the next call would unmake.
+        let lasting = !mode.source.is_ephemeral();
+        let mend = |Found { finding, remedy }| match remedy {
+            Some(remedy) if fix && (lasting || !remedy.takes_sides()) => self.mend(finding, remedy),
+            Some(remedy) if remedy.takes_sides() && !lasting => {
+                let hint = format!("run it without {}: that is for this call only", mode.source);
+                Finding { hint, ..finding }
+            }
+            _ => finding,
+        };
+        // A move of everything last: it stops at what the others mend.
+        let (last, first): (Vec<_>, Vec<_>) =
+            chart.0.into_iter().partition(|found| matches!(found.remedy, Some(Remedy::MoveAll(_))));
+        Outcome::Examined(first.into_iter().chain(last).map(mend).collect())
+    }
+
+    /// A machine that was renamed has lost its pin, and with it perhaps its sessions.
+    fn examine_other_pins(&self, mode: Mode, chart: &mut Chart) {
+        let machine = &self.world.settings.machine;
+        let others = self.world.pin.of_others(machine).unwrap_or_default();
+        for (named, storage) in others.into_iter().filter(|_| mode.source == Source::Default) {
+            let message = format!(
+                "nothing is pinned for this machine, {}; for {} it is {storage}",
+                Escaped(machine),
+                Escaped(&named)
+            );
+            let hint = format!("if that was its name, `claviger storage move {storage}` pins it anew");
+            chart.note("storage", message, hint);
+        }
+    }
+
+    /// Whether somebody alive is moving all sessions just now.
+    fn is_being_moved(&self) -> bool {
+        let attempt = self.world.locks.attempt(&SlotName::everything(), Storage::Plaintext, self.world.clock);
+        matches!(attempt, Ok(Attempt::Busy(_)))
     }
 
     /// Which storage, and who decided it. A pin that cannot be read decides nothing for the rest of the examination.
     fn examine_choice(&self, chart: &mut Chart) -> Mode {
         let unread = match self.pinned_or_chosen() {
+            Ok(mode) if mode.moving && self.is_being_moved() => {
+                let message = format!("a move of all sessions to {} is under way", mode.storage.words());
+                chart.note("storage", message, "");
+                return mode;
+            }
             Ok(mode) if mode.moving => {
                 chart.mendable(
                     "storage",
@@ -94,6 +126,7 @@ impl Call<'_> {
             }
             Ok(mode) => {
                 chart.good("storage", format!("{}, decided by {}", mode.storage, mode.source));
+                self.examine_other_pins(mode, chart);
                 return mode;
             }
             Err(error) => error,

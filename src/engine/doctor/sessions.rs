@@ -8,8 +8,9 @@ use crate::message::Failure;
 use crate::session::{SessionName, SlotName, Storage};
 use crate::store::index::{Entry, Listing, Pinned};
 use crate::store::mode::Mode;
-use crate::store::record::{Bundle, Kind, Record, whose};
+use crate::store::record::{Bundle, Fault, Kind, Record, whose};
 use crate::store::{self, Backend, probe};
+use crate::text::Escaped;
 
 /// What lies in one backend, tokens apart.
 struct Survey<'a> {
@@ -109,31 +110,38 @@ impl Call<'_> {
             };
             if let Some(written) = probe::written_at(&value) {
                 if probe::is_left_over(written, self.world.clock.now()) {
-                    let message = format!("a probe of {written} was not deleted from {place}");
+                    let message =
+                        format!("a probe of {written} was not deleted from {place}: {}", Escaped(&label));
                     chart.mendable("sessions", message, Remedy::Discard { storage, label });
                 }
                 continue;
             }
+            let at_its_place = |slot: &SlotName| {
+                if backend.label(slot) == label {
+                    Ok(())
+                } else {
+                    Err(Fault::Damaged("it lies where it does not belong; remove it".to_owned()))
+                }
+            };
             let read = whose(&value).and_then(|(kind, name)| match kind {
                 Kind::Access => {
+                    at_its_place(&name.access_slot())?;
                     Bundle::decode(&value, Some(&name)).map(|bundle| survey.records.push(bundle.record))
                 }
                 Kind::Refresh => {
+                    at_its_place(&name.refresh_slot())?;
                     survey.refresh.push(Refresh { beside: name.access_slot(), name: Some(name) });
                     Ok(())
                 }
             });
             if let Err(fault) = read {
                 survey.whole = false;
-                let failure = error::of_store(&fault.at(format!("slot {}", crate::text::Escaped(&label))));
+                let failure = error::of_store(&fault.at(format!("slot {}", Escaped(&label))));
                 chart.problem("sessions", format!("in {place}, {}", failure.message), failure.hint);
             }
         }
         for label in backend.strays()? {
-            let message = format!(
-                "a part of a value that is no more lies in {place}: {}",
-                crate::text::Escaped(&label)
-            );
+            let message = format!("a part of a value that is no more lies in {place}: {}", Escaped(&label));
             chart.mendable("sessions", message, Remedy::Stray { storage, label });
         }
         Ok(survey)
@@ -188,6 +196,9 @@ impl Call<'_> {
                 Default::default()
             }
         };
+        // What is there and cannot be read, a newer version's perhaps, is not written over.
+        let unread: Vec<String> =
+            damaged.iter().map(|damaged| damaged.file.trim_end_matches(".json").to_owned()).collect();
         for damaged in damaged.into_iter().chain(bad_defaults) {
             let failure = error::of_store(&damaged.error);
             match damaged.error {
@@ -213,9 +224,12 @@ impl Call<'_> {
                         .iter()
                         .any(|other| other.storage() == storage && other.record(&record.name).is_some())
                 };
-                let right =
-                    known.is_some_and(|entry| entry.storage == survey.storage() || elsewhere(entry.storage));
-                if !right {
+                // Of a backend that could not be looked into the index is believed.
+                let seen = |storage: Storage| surveys.iter().any(|other| other.storage() == storage);
+                let right = known.is_some_and(|entry| {
+                    entry.storage == survey.storage() || elsewhere(entry.storage) || !seen(entry.storage)
+                });
+                if !right && !unread.contains(&record.name.access_slot().digest()) {
                     let message =
                         format!("it does not list {} in {}", words(&record.name), survey.storage().words());
                     chart.mendable("index", message, Remedy::List(Entry::of(record, survey.storage())));
@@ -223,7 +237,9 @@ impl Call<'_> {
             }
         }
         // A default that is unpinned is not found again: only where everything could be looked into.
-        let all_seen = usable.contains(&Storage::Keyring)
+        let in_keyring = entries.iter().any(|entry| entry.storage == Storage::Keyring);
+        let all_seen = (usable.contains(&Storage::Keyring) || !in_keyring)
+            && !surveys.is_empty()
             && surveys.len() == usable.len()
             && surveys.iter().all(|survey| survey.whole);
         if all_seen {

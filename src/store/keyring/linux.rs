@@ -256,6 +256,12 @@ fn refused(refusal: &Refusal) -> Error {
             "org.freedesktop.DBus.Error.AccessDenied" => {
                 Error::Denied { why: "D-Bus says access denied".to_owned() }
             }
+            // It died over the call: what it has not done by now it never will.
+            "org.freedesktop.DBus.Error.NoReply"
+                if error.message().is_some_and(|message| message.contains("disconnected")) =>
+            {
+                Error::Failed { why: "it went away while it was asked".to_owned() }
+            }
             "org.freedesktop.DBus.Error.NoReply" | "org.freedesktop.DBus.Error.Timeout" => {
                 Error::Timeout { seconds: GIVES_UP_AFTER }
             }
@@ -267,9 +273,19 @@ fn refused(refusal: &Refusal) -> Error {
             | "org.freedesktop.DBus.Error.Disconnected" => {
                 unavailable("nobody listens where the session bus should be")
             }
-            name => unavailable(&format!("D-Bus says {}", crate::text::Escaped(name))),
+            "org.freedesktop.DBus.Error.NotSupported" => unavailable("there is no session bus"),
+            name if ["org.freedesktop.DBus.Error.Spawn.", "org.freedesktop.systemd1."]
+                .iter()
+                .any(|family| name.starts_with(family)) =>
+            {
+                unavailable("no Secret Service can be started")
+            }
+            // Whoever answers at all is there: an error that says nothing else is no reason to look elsewhere.
+            name => Error::Failed { why: format!("D-Bus says {}", crate::text::Escaped(name)) },
         },
-        other => unavailable(&format!("the Secret Service answered something unexpected ({})", kind(other))),
+        other => Error::Failed {
+            why: format!("the Secret Service answered something unexpected ({})", kind(other)),
+        },
     }
 }
 

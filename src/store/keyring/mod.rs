@@ -134,6 +134,7 @@ impl Keyring {
             Worker::Idle => return Err(broken()),
         };
         if jobs.send(job).is_err() {
+            *worker = Worker::Idle;
             return Err(broken());
         }
         let begun = SystemClock::start();
@@ -146,7 +147,10 @@ impl Keyring {
                 Err(Error::Timeout { seconds })
             }
             Ok(result) => result,
-            Err(RecvTimeoutError::Disconnected) => Err(broken()),
+            Err(RecvTimeoutError::Disconnected) => {
+                *worker = Worker::Idle;
+                Err(broken())
+            }
         }
     }
 
@@ -196,10 +200,16 @@ fn with<T>(
     open: &Open,
     call: &mut impl FnMut(&mut Chunked) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    match connection {
-        Some(slots) => call(slots),
-        empty => call(empty.insert(open()?)),
+    let slots = match connection.take() {
+        Some(slots) => slots,
+        None => open()?,
+    };
+    let result = call(connection.insert(slots));
+    if matches!(result, Err(Error::Unavailable { .. } | Error::Failed { .. })) {
+        // The service may be another one by now, that knows nothing of our session: the next call opens its own.
+        *connection = None;
     }
+    result
 }
 
 impl Backend for Keyring {
@@ -243,7 +253,12 @@ impl Backend for Keyring {
         let labels = self.labels()?;
         let access = labels.iter().filter(|label| SlotName::found_access(label).is_some());
         // One that has gone since is no session and no error.
-        access.filter_map(|label| self.peek(label).transpose()).collect()
+        let read = access.filter_map(|label| match self.peek(label) {
+            // Whoever asks for that very session is told.
+            Err(Error::Damaged { piece: Piece::Slot, .. } | Error::Newer { .. }) => None,
+            read => read.transpose(),
+        });
+        read.collect()
     }
 
     fn label(&self, slot: &SlotName) -> String {

@@ -13,7 +13,9 @@ use zeroize::Zeroizing;
 #[cfg(target_os = "macos")]
 use apple_native_keyring_store::keychain::Store;
 #[cfg(target_os = "macos")]
-use security_framework::os::macos::keychain::{KeychainUserInteractionLock, SecKeychain};
+use security_framework::os::macos::keychain::{
+    KeychainUserInteractionLock, SecKeychain, SecPreferencesDomain,
+};
 #[cfg(windows)]
 use windows_native_keyring_store::Store;
 
@@ -103,7 +105,8 @@ impl Items for Session {
     #[cfg(target_os = "macos")]
     fn unlock(&mut self) -> Result<(), Error> {
         self.silence = None;
-        let unlocked = SecKeychain::default().and_then(|mut keychain| keychain.unlock(None));
+        let unlocked = SecKeychain::default_for_domain(SecPreferencesDomain::User)
+            .and_then(|mut keychain| keychain.unlock(None));
         unlocked.map_err(|failure| of_status(failure.code()))
     }
 
@@ -159,8 +162,12 @@ fn refused(refusal: &Refusal) -> Error {
             what: "the keyring".to_owned(),
             why: "it holds two items of one name".to_owned(),
         },
-        _ => unavailable("the system's keyring refused the call"),
+        _ => failed("the system's keyring refused the call"),
     }
+}
+
+fn failed(why: &str) -> Error {
+    Error::Failed { why: why.to_owned() }
 }
 
 fn unavailable(why: &str) -> Error {
@@ -170,10 +177,12 @@ fn unavailable(why: &str) -> Error {
 /// No access means one thing here, error 1312, and nothing can be unlocked about it.
 #[cfg(windows)]
 fn system_refused(refusal: &Refusal) -> Error {
-    unavailable(match refusal {
-        Refusal::NoStorageAccess(_) => "this logon session has no credentials, as over SSH with a key",
-        _ => "the system reports a failure",
-    })
+    match refusal {
+        Refusal::NoStorageAccess(_) => {
+            unavailable("this logon session has no credentials, as over SSH with a key")
+        }
+        _ => failed("the system reports a failure"),
+    }
 }
 
 /// By the Keychain's own number: the store crate calls a locked keychain a failure like any other, and a
@@ -184,10 +193,10 @@ fn system_refused(refusal: &Refusal) -> Error {
         Refusal::NoStorageAccess(failure) | Refusal::PlatformFailure(failure) => {
             match failure.downcast_ref::<security_framework::base::Error>() {
                 Some(failure) => of_status(failure.code()),
-                None => unavailable("the system reports a failure"),
+                None => failed("the system reports a failure"),
             }
         }
-        _ => unavailable("the system reports a failure"),
+        _ => failed("the system reports a failure"),
     }
 }
 
@@ -199,13 +208,22 @@ fn of_status(status: i32) -> Error {
     const USER_CANCELED: i32 = -128;
     const NO_WRITE_PERMISSION: i32 = -61;
     const READ_ONLY: i32 = -25292;
+    const INVALID_OWNER_EDIT: i32 = -25244;
+    const NOT_AVAILABLE: i32 = -25291;
+    const NO_SUCH_KEYCHAIN: i32 = -25294;
+    const INVALID_KEYCHAIN: i32 = -25295;
+    const NO_DEFAULT_KEYCHAIN: i32 = -25307;
 
     let denied = |why: &str| Error::Denied { why: why.to_owned() };
     match status {
         INTERACTION_NOT_ALLOWED | INTERACTION_REQUIRED => Error::Locked(Unlock::NotAsked),
         USER_CANCELED => Error::Locked(Unlock::Dismissed),
         AUTH_FAILED => denied("the Keychain's authentication failed"),
+        INVALID_OWNER_EDIT => denied("the item is another program's"),
         NO_WRITE_PERMISSION | READ_ONLY => denied("the keychain cannot be written"),
-        status => unavailable(&format!("the Keychain reports error {status}")),
+        NOT_AVAILABLE | NO_SUCH_KEYCHAIN | INVALID_KEYCHAIN | NO_DEFAULT_KEYCHAIN => {
+            unavailable("there is no keychain for this user")
+        }
+        status => failed(&format!("the Keychain reports error {status}")),
     }
 }
