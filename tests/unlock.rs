@@ -233,3 +233,17 @@ fn a_store_that_nobody_steered_asks_for_an_item_of_another_client_too() {
     stage.store("AT2").ok();
     assert_eq!((stage.asked(), stage.held().len()), (1, 1));
 }
+
+#[test]
+fn where_the_refresh_slot_alone_is_locked_somebody_is_asked_all_the_same() {
+    let habits = || Habits { locked_ending: "/refresh", ..per_client() };
+    for verb in ["get", "erase", "store"] {
+        let Some(mut stage) = Stage::new("half", habits()) else { return };
+        let server = Server::start("RT1-first");
+        stage.sandbox.run("store", &stage.refreshable(&server)).ok();
+        stage.attended(true);
+        let answer = stage.run(verb);
+        assert_eq!(answer.exit, 0, "{verb}: {} {}", answer.stdout, answer.stderr);
+        assert_eq!((stage.asked(), server.log(|log| log.reused)), (1, 0), "{verb}");
+    }
+}

@@ -40,6 +40,8 @@ pub struct Habits {
     /// Each item is locked for each connection that has neither made it nor had it unlocked, as with
     /// `KeePassXC` told to confirm access.
     pub items_locked_per_client: bool,
+    /// And of these only the ones whose user name ends so: consent is remembered item by item.
+    pub locked_ending: &'static str,
     /// Every item shows attributes that nobody gave it, as the entries of `KeePassXC` do.
     pub extra_attributes: bool,
     /// No collection is called `default`.
@@ -389,7 +391,9 @@ impl State {
     }
 
     fn is_locked(&self, item: &Item, client: &str) -> bool {
-        self.locked || self.habits.items_locked_per_client && !item.open_to.contains(client)
+        let name = item.attributes.get("username").map_or("", String::as_str);
+        let asked_about = self.habits.items_locked_per_client && name.ends_with(self.habits.locked_ending);
+        self.locked || asked_about && !item.open_to.contains(client)
     }
 
     fn item(&self, path: &Path<'_>) -> Result<usize, Error> {
