@@ -4,6 +4,9 @@
 //! get    choose a session ─ load it ─ good enough? hand it out ─ else refresh, then hand out what was saved
 //! store  decide where ─ lock ─ conflict? ─ index, refresh slot, access slot ─ pin
 //! erase  choose ─ lock ─ mark erased ─ revoke ─ refresh slot, access slot, index
+//! list   the index, and nothing else
+//! move   pin ─ each session: lock both ─ copy refresh slot ─ mark ─ copy access slot ─ index ─ delete the source
+//! doctor try the keyring, the files, the locks ─ look into every session ─ say what is wrong, or mend it
 //! ```
 
 mod doctor;

@@ -120,7 +120,7 @@ pub fn of_configuration(fault: Misconfigured) -> Failure {
 /// The refresh's errors.
 #[must_use]
 pub fn of_refresh(error: refresh::Error, name: &SessionName, login_command: Option<&str>) -> Failure {
-    let session = format!("the session of {} for {}", name.account, name.service);
+    let session = name.words();
     match error {
         refresh::Error::Gone => {
             Failure::new(Code::NotFound, format!("{session} was ended meanwhile"), login_hint(login_command))

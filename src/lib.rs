@@ -10,6 +10,8 @@
 //!                                                                    └─ refresh  lock ─ read again ─ token request ─ save ─ unlock
 //! ```
 //!
+//! People's commands come in by `settings/arguments.rs` instead of a dialect and go out by `cli`.
+//!
 //! Read next: `engine.rs`, `protocol/README.md`, one file of `protocol/transcripts/`, `refresh/mod.rs`.
 //!
 //! ## Invariants, and what enforces each

@@ -226,7 +226,7 @@ impl Call<'_> {
     /// saying, never worth falling back to.
     fn missing(&self, name: &SessionName, wanted: Wanted<'_>, storage: Storage) -> Failure {
         let code = if wanted.account.is_some() { Code::AccountNotFound } else { Code::NotFound };
-        let session = format!("the session of {} for {}", name.account, name.service);
+        let session = name.words();
         match self.world.index.entry(name).ok().flatten() {
             Some(entry) if entry.storage != storage => Failure::new(
                 code,
@@ -304,7 +304,7 @@ pub(super) fn candidates(entries: &[Entry]) -> Vec<Candidate> {
 
 fn in_the_other(storage: Storage) -> String {
     format!(
-        "`claviger storage move {}` brings it there; --storage {storage} looks into the other for this call only",
+        "`claviger storage move {}` moves all sessions there; --storage {storage} looks into the other for this call only",
         storage.other()
     )
 }

@@ -80,8 +80,10 @@ impl Call<'_> {
             } else {
                 "it can still be read where it was; `claviger doctor --fix` finishes what was begun"
             };
-            let session = format!("the session of {} for {}", name.account, name.service);
-            Failure { message: format!("{session} was not moved: {}; {place}", failure.message), ..failure }
+            Failure {
+                message: format!("{} was not moved: {}; {place}", name.words(), failure.message),
+                ..failure
+            }
         })
     }
 
@@ -228,7 +230,16 @@ impl Call<'_> {
         }
         let now = self.world.clock.now();
         // Two moves at once would meet half way.
-        let _alone = self.lock_slot(&SlotName::everything(), Storage::Plaintext)?;
+        let _alone = self.lock_slot(&SlotName::everything(), Storage::Plaintext).map_err(|failure| {
+            match failure.code {
+                Code::LockTimeout => Failure::new(
+                    failure.code,
+                    "another `storage move` is under way",
+                    "wait for it, or try again",
+                ),
+                _ => failure,
+            }
+        })?;
         self.awake(|| probe::write_probe(self.backend(to), now).map_err(Failure::from))
             .map_err(nothing_moved)?;
         // And what is to be moved must be readable, before anything says that it will be elsewhere.
@@ -251,7 +262,9 @@ impl Call<'_> {
                 None => self.world.pin.clear(&self.world.settings.machine)?,
             }
         }
-        let counted = format!("{moved} moved to {}, {} not: {}", to.words(), left.len(), first.message);
+        let rest =
+            if moved == 0 { "" } else { "; new ones are kept there now, and moving again brings the rest" };
+        let counted = format!("{moved} moved to {}, {} not{rest}: {}", to.words(), left.len(), first.message);
         Err(Failure { message: counted, ..first.clone() })
     }
 
@@ -309,7 +322,7 @@ fn nothing_moved(failure: Failure) -> Failure {
 fn two_copies(name: &SessionName) -> Failure {
     Failure::new(
         Code::Conflict,
-        format!("both backends hold a session of {} for {}", name.account, name.service),
+        format!("{} is in both backends", name.words()),
         "`claviger doctor` shows both, and with --fix keeps the newer one",
     )
 }

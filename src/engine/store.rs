@@ -367,7 +367,7 @@ fn conflicts(record: &Record, destination: Option<&Destination>) -> bool {
 fn conflict(name: &SessionName) -> Failure {
     Failure::new(
         Code::Conflict,
-        format!("the session of {} for {} belongs to another issuer or client", name.account, name.service),
+        format!("{} belongs to another issuer or client", name.words()),
         "say `\"replace\": true` to put the new one in its place, or use another `profile`",
     )
 }

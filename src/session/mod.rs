@@ -20,6 +20,14 @@ pub struct SessionName {
 }
 
 impl SessionName {
+    /// What messages call it, odd characters escaped.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let profile = self.profile.as_ref();
+        let profile = profile.map_or_else(String::new, |profile| format!(" (profile {})", profile.as_str()));
+        format!("the session of {} for {}{profile}", self.account, self.service)
+    }
+
     /// The slot of the access token and its record.
     #[must_use]
     pub fn access_slot(&self) -> SlotName {

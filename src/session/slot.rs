@@ -47,12 +47,6 @@ impl SlotName {
         Self("everything/".to_owned())
     }
 
-    /// Whether a name found in a backend is that of a probe.
-    #[must_use]
-    pub fn is_probe(name: &str) -> bool {
-        name.starts_with(PROBE)
-    }
-
     /// The refresh slot beside this access slot.
     #[must_use]
     pub fn and_refresh(&self) -> Self {

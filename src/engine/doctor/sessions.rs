@@ -151,7 +151,7 @@ impl Call<'_> {
     fn examine_marks(&self, mode: Mode, survey: &Survey<'_>, chart: &mut Chart) {
         let (storage, place) = (survey.storage(), survey.storage().words());
         for record in &survey.records {
-            let session = words(&record.name);
+            let session = record.name.words();
             let name = record.name.clone();
             if record.erased {
                 let message = format!("the end of {session} in {place} was not finished");
@@ -170,7 +170,7 @@ impl Call<'_> {
         for Refresh { beside, name } in survey.refresh.iter().filter(|refresh| !survey.holds(&refresh.beside))
         {
             let (message, remedy) = match name {
-                Some(name) => (words(name), Remedy::End { name: name.clone(), storage }),
+                Some(name) => (name.words(), Remedy::End { name: name.clone(), storage }),
                 None => (format!("slot {beside}"), Remedy::EndSlot { slot: beside.clone(), storage }),
             };
             let message = format!("in {place} a refresh token lies without its session: {message}");
@@ -212,7 +212,7 @@ impl Call<'_> {
             let there = surveys.iter().any(|survey| survey.holds(&entry.name.access_slot()));
             let looked = surveys.iter().any(|survey| survey.storage() == entry.storage);
             if looked && !there {
-                let message = format!("it lists {}, and there is none", words(&entry.name));
+                let message = format!("it lists {}, and there is none", entry.name.words());
                 chart.mendable("index", message, Remedy::Forget(entry.name.clone()));
             }
         }
@@ -231,7 +231,7 @@ impl Call<'_> {
                 });
                 if !right && !unread.contains(&record.name.access_slot().digest()) {
                     let message =
-                        format!("it does not list {} in {}", words(&record.name), survey.storage().words());
+                        format!("it does not list {} in {}", record.name.words(), survey.storage().words());
                     chart.mendable("index", message, Remedy::List(Entry::of(record, survey.storage())));
                 }
             }
@@ -290,7 +290,7 @@ fn examine_copies(mode: Mode, one: &Survey<'_>, two: &Survey<'_>, chart: &mut Ch
         };
         let message = format!(
             "{} is in two places: {}, {}",
-            words(&first.name),
+            first.name.words(),
             copy(first, one.storage()),
             copy(second, two.storage())
         );
@@ -300,10 +300,4 @@ fn examine_copies(mode: Mode, one: &Survey<'_>, two: &Survey<'_>, chart: &mut Ch
             Remedy::KeepNewer { name: first.name.clone(), home: mode.storage },
         );
     }
-}
-
-fn words(name: &SessionName) -> String {
-    let profile =
-        name.profile.as_ref().map_or_else(String::new, |profile| format!(" (profile {})", profile.as_str()));
-    format!("the session of {} for {}{profile}", name.account, name.service)
 }
