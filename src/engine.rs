@@ -9,11 +9,13 @@
 //! doctor try the keyring, the files, the locks ─ look into every session ─ say what is wrong, or mend it
 //! ```
 
+mod destination;
 mod doctor;
 mod erase;
 mod find;
 mod get;
 mod list;
+mod move_all;
 mod place;
 mod relocate;
 mod show;

@@ -12,14 +12,14 @@ use super::find::Found;
 use super::place::Locked;
 use super::undo::Left;
 use crate::harden::Uninterrupted;
-use crate::message::{Code, Failure, Outcome, Relocated};
+use crate::message::{Code, Failure};
 use crate::refresh::policy;
 use crate::resolve::Wanted;
-use crate::session::{SessionName, SlotName, Storage};
+use crate::session::{SessionName, Storage};
 use crate::store::index::Entry;
-use crate::store::mode::{Mode, Pinned};
+use crate::store::mode::Mode;
 use crate::store::record::{Bundle, Record};
-use crate::store::{self, Persisted, Piece, probe};
+use crate::store::{self, Persisted};
 
 impl Call<'_> {
     /// Moves a session into a backend; `None` where the other has none.
@@ -163,7 +163,11 @@ impl Call<'_> {
         Ok(Some(settled))
     }
 
-    fn living(&self, name: &SessionName, storage: Storage) -> Result<Option<Persisted>, store::Error> {
+    pub(super) fn living(
+        &self,
+        name: &SessionName,
+        storage: Storage,
+    ) -> Result<Option<Persisted>, store::Error> {
         Ok(store::load(self.backend(storage), name)?.filter(|session| !session.record().erased))
     }
 
@@ -216,107 +220,6 @@ impl Call<'_> {
             Err(failure) => Err(failure),
         }
     }
-
-    /// Moves every session of this machine into one backend, and pins it first: what cannot be pinned is not moved.
-    pub(super) fn move_all(&self, to: Storage) -> Result<Outcome, Failure> {
-        let settings = self.world.settings;
-        let chosen = [settings.chosen, settings.standing].into_iter().flatten();
-        if let Some(chosen) = chosen.into_iter().find(|chosen| chosen.storage != to) {
-            return Err(Failure::new(
-                Code::Conflict,
-                format!("{} says {}, and would not look into {}", chosen.source, chosen.storage, to.words()),
-                "change that first; nothing was moved",
-            ));
-        }
-        let now = self.world.clock.now();
-        // Two moves at once would meet half way.
-        let _alone = self.lock_slot(&SlotName::everything(), Storage::Plaintext).map_err(|failure| {
-            match failure.code {
-                Code::LockTimeout => Failure::new(
-                    failure.code,
-                    "another `storage move` is under way",
-                    "wait for it, or try again",
-                ),
-                _ => failure,
-            }
-        })?;
-        self.awake(|| probe::write_probe(self.backend(to), now).map_err(Failure::from))
-            .map_err(nothing_moved)?;
-        // And what is to be moved must be readable, before anything says that it will be elsewhere.
-        self.names_in(to.other()).map_err(nothing_moved)?;
-        let pinned = match self.world.pin.read(&settings.machine) {
-            // One that says nothing is replaced; one of a newer version is not.
-            Err(store::Error::Damaged { piece: Piece::Pin, .. }) => None,
-            pinned => pinned?,
-        };
-        // Whoever comes while this is under way, or after it died, finds what has not arrived and brings it along.
-        self.world.pin.write(&settings.machine, Pinned { storage: to, moving: true })?;
-        let (moved, left) = self.move_each(to);
-        let Some(first) = left.first() else {
-            self.world.pin.write(&settings.machine, to)?;
-            return Ok(Outcome::Relocated(Relocated { to, moved }));
-        };
-        if moved == 0 {
-            match pinned {
-                Some(pinned) => self.world.pin.write(&settings.machine, pinned)?,
-                None => self.world.pin.clear(&self.world.settings.machine)?,
-            }
-        }
-        let rest =
-            if moved == 0 { "" } else { "; new ones are kept there now, and moving again brings the rest" };
-        let counted = format!("{moved} moved to {}, {} not{rest}: {}", to.words(), left.len(), first.message);
-        Err(Failure { message: counted, ..first.clone() })
-    }
-
-    /// Moves them one by one: how many were moved, and what stood in the way of the others.
-    fn move_each(&self, to: Storage) -> (usize, Vec<Failure>) {
-        let (mut moved, mut left) = (0, Vec::new());
-        // Looked up once the pin is written: who wrote before is found here, and who writes after sees the pin.
-        let names = self.names_in(to.other()).unwrap_or_else(|failure| {
-            left.push(failure);
-            Vec::new()
-        });
-        // And what is there already, for what a move the other way may have left beside it.
-        let there = self.names_in(to).unwrap_or_default();
-        for name in names.iter().chain(there.iter().filter(|name| !names.contains(name))) {
-            // Items that have a lock each are opened before ours is taken.
-            let opened = self.awake(|| match self.living(name, to) {
-                Err(locked @ store::Error::Locked(_)) => Err(locked.into()),
-                _ => Ok(()),
-            });
-            match opened.and_then(|()| self.relocate(name, to)) {
-                Ok(Some(_)) => moved += 1,
-                Ok(None) => {}
-                Err(failure) => left.push(failure),
-            }
-        }
-        (moved, left)
-    }
-
-    /// Every session in a backend that is not marked erased, and what the index knows there: none where the
-    /// backend cannot be reached and nothing is known to be in it.
-    fn names_in(&self, storage: Storage) -> Result<Vec<SessionName>, Failure> {
-        let known = self.world.index.all()?.entries.into_iter().filter(|entry| entry.storage == storage);
-        let mut names: Vec<SessionName> = known.map(|entry| entry.name).collect();
-        match self.awake(|| self.search_backend(storage)) {
-            Ok(found) => names.extend(found.into_iter().map(|entry| entry.name)),
-            // What cannot be looked into, and nothing is known to be in, keeps nobody from leaving it.
-            Err(failure) if names.is_empty() && is_out_of_reach(&failure) => {}
-            Err(failure) => return Err(failure),
-        }
-        names.sort();
-        names.dedup();
-        Ok(names)
-    }
-}
-
-/// Why nothing was moved: the remedy is another than for a call that only wants a place to keep a token.
-fn nothing_moved(failure: Failure) -> Failure {
-    if !is_out_of_reach(&failure) {
-        return failure;
-    }
-    let hint = "nothing was moved; make it answer, see `claviger doctor`, and move again";
-    Failure { hint: hint.to_owned(), ..failure }
 }
 
 fn two_copies(name: &SessionName) -> Failure {
@@ -324,12 +227,5 @@ fn two_copies(name: &SessionName) -> Failure {
         Code::Conflict,
         format!("{} is in both backends", name.words()),
         "`claviger doctor` shows both, and with --fix keeps the newer one",
-    )
-}
-
-fn is_out_of_reach(failure: &Failure) -> bool {
-    matches!(
-        failure.code,
-        Code::StoreUnavailable | Code::StoreLocked | Code::StoreDenied | Code::StoreTimeout
     )
 }

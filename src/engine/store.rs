@@ -1,12 +1,13 @@
 //! `store`: keep a bundle, whole or not at all.
 
+use super::destination::{conflict, conflicts};
 use super::undo::Left;
 use super::{Call, Damage, readable};
 use crate::harden::Uninterrupted;
 use crate::limits::SERVICES;
 use crate::lock::Guard;
-use crate::message::{Code, Direct, Expiry, Failure, Origin, Outcome, Store, Stored, WarningCode};
-use crate::provider::{Destination, Provider};
+use crate::message::{Code, Expiry, Failure, Origin, Outcome, Store, Stored, WarningCode};
+use crate::provider::Destination;
 use crate::refresh::backoff::Backoff;
 use crate::secret::ClientSecret;
 use crate::session::{Service, SessionName, Storage};
@@ -71,46 +72,6 @@ impl Call<'_> {
             return Ok(now.storage);
         }
         Ok(mode.storage)
-    }
-
-    /// Where the session's refresh token would go.
-    fn destination(
-        &self,
-        origin: Origin,
-        request: &Store,
-    ) -> Result<(Option<Destination>, Option<ClientSecret>), Failure> {
-        let providers = &self.world.settings.providers;
-        match origin {
-            Origin::Endpoint(direct) => {
-                let Direct { issuer, token_endpoint, revocation_endpoint, client_id, client_secret } =
-                    *direct;
-                Ok((
-                    Some(Destination { issuer, token_endpoint, revocation_endpoint, client_id }),
-                    client_secret,
-                ))
-            }
-            Origin::Provider(name) => {
-                let Some(provider) = self.world.settings.provider(&name) else {
-                    return Err(bad_request(
-                        "`provider`: there is none of that name in config.toml",
-                        "see the names there",
-                    ));
-                };
-                if !provider.services.is_empty()
-                    && !provider.services.iter().any(|listed| listed.covers(&request.name.service))
-                {
-                    return Err(bad_request(
-                        "`service`: the provider does not list it",
-                        "add it to the provider's `services`",
-                    ));
-                }
-                destination_of(provider, request).map(|destination| (destination, None))
-            }
-            Origin::Configured => match providers.serving(&request.name.service) {
-                Some(provider) => destination_of(provider, request).map(|destination| (destination, None)),
-                None => Ok((None, None)),
-            },
-        }
     }
 
     /// The other backend, where it can be reached: it may have a copy of this session, to be left. A choice for this call only never
@@ -333,55 +294,6 @@ impl Call<'_> {
     }
 }
 
-/// A provider's destination. One that is not fully configured is an error only where a refresh token would
-/// have to go there.
-fn destination_of(provider: &Provider, request: &Store) -> Result<Option<Destination>, Failure> {
-    let lacking = match (&provider.token_endpoint, &provider.client_id) {
-        (Some(token_endpoint), Some(client_id)) => {
-            return Ok(Some(Destination {
-                issuer: provider.issuer.clone(),
-                token_endpoint: token_endpoint.clone(),
-                revocation_endpoint: provider.revocation_endpoint.clone(),
-                client_id: client_id.clone(),
-            }));
-        }
-        (None, _) => "token-endpoint",
-        (_, None) => "client-id",
-    };
-    if request.refresh.is_none() {
-        return Ok(None);
-    }
-    let message = format!("provider `{}` has no `{lacking}`", provider.name);
-    Err(Failure::new(
-        Code::ConfigInvalid,
-        message,
-        "add it to config.toml, or give `tokenEndpoint` and `clientId` in the request",
-    ))
-}
-
-/// Whether a living session would lose its issuer or client to another.
-fn conflicts(record: &Record, destination: Option<&Destination>) -> bool {
-    !record.erased && destination.is_some_and(|destination| is_another(record, destination))
-}
-
-fn conflict(name: &SessionName) -> Failure {
-    Failure::new(
-        Code::Conflict,
-        format!("{} belongs to another issuer or client", name.words()),
-        "say `\"replace\": true` to put the new one in its place, or use another `profile`",
-    )
-}
-
-/// Another issuer or client; where an issuer is not known on both sides, another token endpoint.
-fn is_another(record: &Record, destination: &Destination) -> bool {
-    let (Some(endpoint), Some(client)) = (&record.token_endpoint, &record.client_id) else { return false };
-    let another_server = match (&record.issuer, &destination.issuer) {
-        (Some(ours), Some(theirs)) => ours != theirs,
-        _ => *endpoint != destination.token_endpoint,
-    };
-    another_server || *client != destination.client_id
-}
-
 /// The service that names the session, and the others given, each once.
 fn granted_for(request: &Store) -> Vec<Service> {
     let mut services = vec![request.name.service.clone()];
@@ -393,6 +305,6 @@ fn granted_for(request: &Store) -> Vec<Service> {
     services
 }
 
-fn bad_request(message: &str, hint: &str) -> Failure {
+pub(super) fn bad_request(message: &str, hint: &str) -> Failure {
     Failure::new(Code::BadRequest, format!("bad request: {message}"), hint)
 }
