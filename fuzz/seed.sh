@@ -6,7 +6,7 @@ export LC_ALL=C.UTF-8
 cd "$(dirname "$0")/.."
 corpus=fuzz/corpus
 
-mkdir -p "$corpus"/{native_request,slot_value,token_reply,config,service_url}
+mkdir -p "$corpus"/{native_request,slot_value,slot_chunks,token_reply,config,service_url}
 rm -f "$corpus"/*/seed-*
 
 # Named after its content: the same seed twice is one file.
@@ -31,6 +31,9 @@ reply() { printf '%s\n%s\n%s\n%s' "$1" "$2" "$3" "$4" | seed token_reply; }
 
 # The raw strings of Rust sources that hold a JSON object; doubled braces are format strings'.
 json_strings() { { grep -hoE 'r#"\{.*\}"#' "$@" || true; } | sed 's/^r#"//; s/"#$//; s/{{/{/g; s/}}/}/g'; }
+
+# A text so many times over.
+many() { printf "%.0s$2" $(seq "$1"); }
 
 # Every value of a transcript's header, which ends at the first line of the body.
 header() { sed -nE "/^[<>]/q; s/^$1:[[:space:]]*//p" "$2"; }
@@ -60,6 +63,20 @@ sed 's/}$/,"profile":"ci","pending":"2026-01-01T00:59:00Z","erased":true,"movedT
   protocol/slots/access-tombstoned.json | seed slot_value
 request store '{"version":1,"service":"https://API.acme.example:443/org/","account":"alice","profile":"ci","accessToken":"AT-example","refreshToken":"RT-example","refreshTokenExpiresAt":"2026-04-01T00:00:00Z","username":"oauth2","label":"work","expiresIn":3600,"tokenType":"Bearer","scopes":["api","offline_access"],"services":["https://git.acme.example"],"makeDefault":true,"replace":true,"issuer":"https://id.acme.example","tokenEndpoint":"https://id.acme.example/token?a=b","revocationEndpoint":"https://id.acme.example/revoke","clientId":"claviger","clientSecret":"CS-example"}'
 
+# Limit, head, chunks: the limit is the first byte's code. Both the head that fits and heads of other values.
+parts=$(many 100 x)
+for body in "$parts" "${parts}y" ''; do
+  digest=$(printf '%s' "$body" | openssl dgst -sha256 -r | cut -d' ' -f1)
+  for generation in 1 3 9223372036854775807; do
+    for count in $(((${#body} + 63) / 64)) 1 65536; do
+      printf '@{"format":1,"slot":"chunks","generation":%s,"count":%s,"length":%s,"sha256":"%s"}\n%s' \
+        "$generation" "$count" "${#body}" "$digest" "$body" | seed slot_chunks
+    done
+  done
+done
+printf '@%s\n%s' "$(cat protocol/slots/chunks-head.json)" "$parts" | seed slot_chunks
+printf '\377%s' "$(cat protocol/slots/access-refreshable.json)" | seed slot_chunks
+
 seed config <protocol/config-example.toml
 # Each table alone too: a change to one is then not refused for another.
 while IFS= read -r -d $'\1' table; do
@@ -88,7 +105,6 @@ done < <({
 })
 
 # What lies beyond a limit or beyond ASCII is seldom reached by mutation.
-many() { printf "%.0s$2" $(seq "$1"); }
 long=https://a.example/$(many 338 ü)
 for url in "$long" "${long}ü" 'https://a｛b＂c｀.example' 'https://ＡＢ。example。' 'https://[::FFFF:192.0.2.1]:00443/'; do
   printf '%s' "$url" | seed service_url

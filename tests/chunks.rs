@@ -85,6 +85,34 @@ fn the_generation_before_stays_for_one_write_and_no_longer() {
 }
 
 #[test]
+fn where_the_highest_number_is_taken_a_write_still_keeps_what_it_wrote() {
+    let last = i64::MAX;
+    let vault = Vault::with_limit(WINDOWS);
+    let lay = |head: &str, number: i64| {
+        vault.change(|items| {
+            items.insert(SLOT.to_owned(), head.as_bytes().to_vec());
+            items.insert(format!("{SLOT}/{number}.0"), b"of another write".to_vec());
+        });
+    };
+    // Under a value, and under a head that names it.
+    let head = format!(
+        r#"{{"format":1,"slot":"chunks","generation":{last},"count":1,"length":16,"sha256":"{}"}}"#,
+        "0".repeat(64)
+    );
+    for before in ["a value", &head] {
+        lay(before, last);
+        let mut slots = chunked(&vault);
+        for (size, letter) in [(3000, 'a'), (6000, 'b'), (3000, 'c')] {
+            slots.write(SLOT, &value(size, letter)).unwrap();
+            assert_eq!(slots.read(SLOT).unwrap().unwrap(), value(size, letter), "over {before}");
+        }
+        assert_eq!(vault.value(&format!("{SLOT}/{last}.0")), None, "and the other is swept");
+        slots.delete(SLOT).unwrap();
+        assert_eq!(vault.names(), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_reader_racing_a_writer_sees_the_old_value_or_the_new_and_never_half() {
     let vault = Vault::with_limit(WINDOWS);
     let mut writer = chunked(&vault);

@@ -27,6 +27,11 @@ pub fn assert_canonical(request: &Request) {
         }
         Request::List(list) => services.extend(&list.service),
         Request::Capabilities => {}
+        Request::ShowStorage | Request::MoveStorage(_) | Request::Doctor { .. } => {
+            unreachable!(
+                "no request in JSON asks for what a person asks for on the command line: {request:?}"
+            )
+        }
         Request::Store(store) => {
             services.push(&store.name.service);
             services.extend(&store.services);

@@ -4,6 +4,8 @@
 //! valid in one step. The generation before stays until the next write, for a reader that has its head in
 //! hand; a reader that misses a chunk reads the head again. Clauses V7 and V8 of `protocol/README.md`.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -154,9 +156,7 @@ impl Chunked {
         if value.len() <= limit {
             self.items.write(slot, value)?;
         } else {
-            // Above everything that lies there: a chunk once written is never written over.
-            let highest = old.iter().map(|chunk| chunk.generation).chain(keep).max().unwrap_or(0);
-            let generation = highest.saturating_add(1);
+            let generation = unused(&old.iter().map(|chunk| chunk.generation).chain(keep).collect());
             let head = Head::over(value, generation, limit);
             let written = self.write_chunks(slot, value, &head, limit);
             written.inspect_err(|_| {
@@ -230,6 +230,15 @@ impl Chunked {
     fn chunks_of(&mut self, slot: &str) -> Result<Vec<Chunk>, Error> {
         let chunks = self.items.names()?.into_iter().filter_map(|name| Chunk::of(&name));
         Ok(chunks.filter(|chunk| chunk.slot == slot).collect())
+    }
+}
+
+/// A generation for new chunks: above everything that lies there, as one that was written is never written
+/// over. Above the highest number there is none; there, the lowest that is free.
+fn unused(taken: &BTreeSet<i64>) -> i64 {
+    match taken.last() {
+        Some(&i64::MAX) => (1..i64::MAX).find(|number| !taken.contains(number)).unwrap_or(1),
+        highest => highest.map_or(1, |highest| highest + 1),
     }
 }
 
