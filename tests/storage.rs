@@ -194,3 +194,21 @@ fn the_end_of_a_refresh_token_is_kept_and_carried_as_long_as_it_is_the_same() {
     call(&machine, Verb::Get, &forced);
     assert_eq!(ends(&machine), Value::Null, "a new one of unknown end");
 }
+
+#[test]
+fn tokens_of_every_size_survive_the_round_trip_in_files() {
+    let sandbox = Sandbox::new(&[("CLAVIGER_STORAGE", "plaintext")]);
+    for size in support::SIZES {
+        let (access, refresh) = ("a".repeat(size), "r".repeat(size));
+        let mut bundle = bundle();
+        bundle["accessToken"] = json!(access);
+        bundle["refreshToken"] = json!(refresh);
+        bundle["refreshTokenExpiresAt"] = json!("2099-01-01T00:00:00Z");
+        sandbox.run("store", &bundle).ok();
+        assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], json!(access), "{size}");
+        let kept = support::files_below(&sandbox.home().join("slots"));
+        let token = format!("\"{refresh}\"");
+        let holds = |bytes: &[u8]| bytes.windows(token.len()).any(|part| part == token.as_bytes());
+        assert_eq!(kept.iter().filter(|(_, bytes)| holds(bytes)).count(), 1, "{size}");
+    }
+}
