@@ -123,6 +123,20 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     }
 }
 
+/// The value of a key. It is read behind the colon: what no colon follows is no key but may be a value, one
+/// comma or bracket too far, and is not to be named.
+struct Entry<'a>(Node<'a>, &'a str);
+
+impl<'de> DeserializeSeed<'de> for Entry<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let Self(node, key) = self;
+        node.0.keys.borrow_mut().push(key.to_owned());
+        node.deserialize(deserializer)
+    }
+}
+
 impl<'de> Visitor<'de> for Node<'_> {
     type Value = Value;
 
@@ -172,12 +186,12 @@ impl<'de> Visitor<'de> for Node<'_> {
             if !map.is_empty() {
                 self.0.keys.borrow_mut().pop();
             }
-            self.0.keys.borrow_mut().push(key.clone());
             if !known.insert(key.clone()) {
+                self.0.keys.borrow_mut().push(key);
                 *self.0.duplicate.borrow_mut() = Some(self.0.keys.borrow().join("."));
                 return Err(A::Error::custom("duplicate key"));
             }
-            let value = entries.next_value_seed(self)?;
+            let value = entries.next_value_seed(Entry(self, &key))?;
             map.push((key, value));
         }
         if !map.is_empty() {
@@ -342,6 +356,7 @@ mod tests {
         assert_eq!(fault(r#"{"a":{"b":1e400}}"#), "`a.b`: not valid JSON at line 1, column 15");
         assert_eq!(fault(r#"{"service":"\ud800"}"#), "`service`: not valid JSON at line 1, column 19");
         assert_eq!(fault(r#"{"a":1,"a":2}"#), "`a`: given twice");
+        assert_eq!(fault(r#"{"scopes":"a","RT-secret"],"b":1}"#), "not valid JSON at line 1, column 26");
         assert_eq!(fault(""), "not valid JSON at line 1, column 0");
         assert_eq!(fault("{} {}"), "not valid JSON at line 1, column 4");
     }

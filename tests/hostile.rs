@@ -31,7 +31,7 @@ fn requests() -> Vec<(Verb, Vec<u8>, String)> {
             "{\"a\"}",
             "nul",
         ] {
-            add(verb, document.as_bytes(), if document == "{\"a\"}" { "a" } else { "" });
+            add(verb, document.as_bytes(), "");
         }
         add(verb, b"\xff\xfe{\x00}\x00", "");
         add(verb, &[0; 64], "");
