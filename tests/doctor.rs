@@ -172,6 +172,21 @@ fn a_refresh_token_without_its_session_is_revoked_and_deleted() {
 }
 
 #[test]
+fn a_refresh_token_in_another_sessions_slot_ends_neither_and_is_not_called_mended() {
+    let machine = machine();
+    let bob = "https://api.acme.example#bob";
+    call(&machine, None, Verb::Store, &bundle("bob", "2"));
+    let bobs = machine.keyring.slots.borrow()[&format!("{bob}/refresh")].clone();
+    machine.keyring.slots.borrow_mut().remove(ALICE);
+    machine.keyring.slots.borrow_mut().insert(format!("{ALICE}/refresh"), bobs);
+    for _ in 0..2 {
+        let left = all(&doctor(&machine, true), "problem").concat();
+        assert!(left.contains("it could not be mended") && left.contains("another session"), "{left}");
+    }
+    assert!(machine.slot(bob).is_some() && machine.slot(&format!("{bob}/refresh")).is_some());
+}
+
+#[test]
 fn the_copy_of_a_living_sessions_refresh_token_is_deleted_and_never_revoked() {
     // As a move leaves it that died after its first write.
     let machine = machine();

@@ -14,6 +14,16 @@ use support::scripted::Habits;
 use support::server::Server;
 use support::stage::{DENIED, Stage, message};
 
+/// The visible downgrade: said in the reply, and in one line to people.
+fn went_to_files(stored: &support::Answer) {
+    let reply = stored.ok();
+    assert_eq!(
+        (&reply["storage"], &reply["warnings"][0]["code"]),
+        (&json!("plaintext"), &json!("STORED_PLAINTEXT"))
+    );
+    assert_eq!(stored.stderr.lines().count(), 1, "{}", stored.stderr);
+}
+
 #[test]
 fn a_keyring_that_forgets_is_found_out_before_anyone_is_told_that_a_token_is_kept() {
     let habits = Habits { forgets: true, ..Habits::default() };
@@ -27,12 +37,7 @@ fn a_keyring_that_forgets_is_found_out_before_anyone_is_told_that_a_token_is_kep
 
     stage.chosen(false);
     let stored = stage.store("AT2");
-    let reply = stored.ok();
-    assert_eq!(
-        (&reply["storage"], &reply["warnings"][0]["code"]),
-        (&json!("plaintext"), &json!("STORED_PLAINTEXT"))
-    );
-    assert_eq!(stored.stderr.lines().count(), 1, "{}", stored.stderr);
+    went_to_files(&stored);
     assert!(stored.stderr.contains("does not give back what it was given"), "{}", stored.stderr);
     assert_eq!(stage.in_files(), (true, true));
     assert_eq!(stage.run("get").ok()["storage"], "plaintext");
@@ -160,12 +165,7 @@ fn without_a_default_collection_there_is_nothing_and_nowhere_to_keep_it() {
     stage.chosen(false);
     assert_eq!(stage.run("get").code(1), "ACCOUNT_NOT_FOUND");
     let stored = stage.store("AT2");
-    let reply = stored.ok();
-    assert_eq!(
-        (&reply["storage"], &reply["warnings"][0]["code"]),
-        (&json!("plaintext"), &json!("STORED_PLAINTEXT"))
-    );
-    assert_eq!(stored.stderr.lines().count(), 1, "{}", stored.stderr);
+    went_to_files(&stored);
     assert_eq!(stage.run("get").ok()["accessToken"], "AT2");
 }
 

@@ -104,8 +104,7 @@ impl<'a> Call<'a> {
                 Ok(mode)
             }
             Err(failure) if failure.code == Code::StoreUnavailable => {
-                let state =
-                    crate::text::Escaped(&self.world.settings.state.display().to_string()).to_string();
+                let state = self.world.settings.state_words();
                 let message = format!("{}; tokens are kept in plaintext files in {state}", failure.message);
                 self.tell(&format!(
                     "warning: {message}; once there is a keyring, `claviger storage move keyring` moves them"

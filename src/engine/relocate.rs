@@ -53,15 +53,25 @@ impl Call<'_> {
     fn clear_away(&self, session: Persisted, home: Storage, locks: &Locked) -> Result<(), store::Error> {
         let name = session.record().name.clone();
         if session.record().moved_to.is_some() {
-            let Bundle { record, access } = session.into_bundle();
-            let stays = Bundle { record: Record { moved_to: None, ..record }, access };
-            store::save_checked(self.backend(home), locks.of(home), stays)?;
+            self.unmark(session, home, locks)?;
         }
         let other = home.other();
         if self.backend(other).read(&name.access_slot())?.is_none() {
             store::delete(self.backend(other), locks.of(other), &name, &name.refresh_slot())?;
         }
         Ok(())
+    }
+
+    /// Takes the mark of a move away: the session stays.
+    fn unmark(
+        &self,
+        session: Persisted,
+        home: Storage,
+        locks: &Locked,
+    ) -> Result<Persisted, store::Rejected> {
+        let Bundle { record, access } = session.into_bundle();
+        let stays = Bundle { record: Record { moved_to: None, ..record }, access };
+        store::save_checked(self.backend(home), locks.of(home), stays)
     }
 
     /// Writes the copy, or puts back what was there.
@@ -147,11 +157,7 @@ impl Call<'_> {
         let settled = match (here, there) {
             // Both are whole, and the one that carries no mark was written last.
             (Some(_), Some(there)) if leaving => self.copy(there, home, &locks)?,
-            (Some(here), None) if leaving => {
-                let Bundle { record, access } = here.into_bundle();
-                let stays = Bundle { record: Record { moved_to: None, ..record }, access };
-                store::save_checked(self.backend(home), locks.of(home), stays)?
-            }
+            (Some(here), None) if leaving => self.unmark(here, home, &locks)?,
             (None, Some(there)) if coming => self.copy(there, home, &locks)?,
             (None, _) => return Ok(None),
             (Some(here), _) if coming => here,

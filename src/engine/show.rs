@@ -24,7 +24,7 @@ impl Call<'_> {
             pin: pinned.map(|pinned| pinned.storage),
             moving: pinned.is_some_and(|pinned| pinned.moving),
             keyring,
-            state: crate::text::Escaped(&self.world.settings.state.display().to_string()).to_string(),
+            state: self.world.settings.state_words(),
             sessions: [count(Storage::Keyring), count(Storage::Plaintext)],
         })))
     }

@@ -74,8 +74,8 @@ impl Call<'_> {
         Ok(mode.storage)
     }
 
-    /// The other backend, where it can be reached: it may have a copy of this session, to be left. A choice for this call only never
-    /// touches it.
+    /// The other backend, where it can be reached: it may have a copy of this session, to be left. A choice for
+    /// this call only never touches it.
     fn other_reachable(&self, name: &SessionName, mode: Mode) -> Result<Option<Storage>, Failure> {
         let other = mode.storage.other();
         if mode.source.is_ephemeral() {

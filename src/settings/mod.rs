@@ -14,6 +14,7 @@ use crate::message::{Code, Failure};
 use crate::provider::Provider;
 use crate::store::keyring;
 use crate::store::mode::{Choices, Mode, Unknown};
+use crate::text::Escaped;
 
 pub use arguments::{Command, Invocation, Usage, grammar, invocation};
 pub use clients::Configured;
@@ -95,6 +96,12 @@ impl Settings {
     #[must_use]
     pub fn patience(&self) -> Patience {
         Patience { connect: self.timeouts.connect, whole: self.timeouts.request }
+    }
+
+    /// The state folder as messages have it.
+    #[must_use]
+    pub fn state_words(&self) -> String {
+        Escaped(&self.state.display().to_string()).to_string()
     }
 
     /// How long a keyring may take.

@@ -222,6 +222,15 @@ pub fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 /// Token sizes around every limit a keyring has: Windows' 2,560 bytes, halved where text is UTF-16.
 pub const SIZES: [usize; 8] = [1, 1279, 1280, 1281, 2560, 2561, 8192, 65536];
 
+/// Every size of [`SIZES`], stored and given back.
+pub fn every_size_comes_back(sandbox: &Sandbox) {
+    for size in SIZES {
+        let token = "x".repeat(size);
+        sandbox.run("store", &json!({ "service": SERVICE, "account": "alice", "accessToken": token })).ok();
+        assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], json!(token), "{size}");
+    }
+}
+
 pub const SERVICE: &str = "https://api.acme.example";
 
 /// A bundle that expired long ago and can be refreshed at a server.

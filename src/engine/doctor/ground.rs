@@ -44,14 +44,16 @@ impl Call<'_> {
         if in_use {
             match self.write_probe(Storage::Plaintext) {
                 Ok(()) => {
-                    chart.good("files", format!("slots are kept in {}", self.state()));
+                    chart.good("files", format!("slots are kept in {}", self.world.settings.state_words()));
                     usable.push(Storage::Plaintext);
                 }
                 Err(failure) => chart.problem("files", failure.message, failure.hint),
             }
         }
         match self.world.index.write_probe() {
-            Ok(()) => chart.good("index", format!("it can be written in {}", self.state())),
+            Ok(()) => {
+                chart.good("index", format!("it can be written in {}", self.world.settings.state_words()));
+            }
             Err(error) => {
                 let failure = error::of_store(&error);
                 chart.problem("index", failure.message, failure.hint);
@@ -109,10 +111,6 @@ impl Call<'_> {
                 }
             }
         }
-    }
-
-    fn state(&self) -> String {
-        crate::text::Escaped(&self.world.settings.state.display().to_string()).to_string()
     }
 }
 

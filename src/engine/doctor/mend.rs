@@ -6,6 +6,7 @@ use crate::message::{Failure, Finding, Health};
 use crate::session::{SessionName, SlotName, Storage};
 use crate::store::files::Folder;
 use crate::store::index::{Damaged, Entry, Pinned};
+use crate::store::record::{Fault, whose};
 use crate::store::{self, Piece};
 
 /// One thing to mend.
@@ -91,8 +92,13 @@ impl Call<'_> {
                 let value = self.backend(storage).peek(slot.and_refresh().as_str())?;
                 // Gone since: somebody else finished it.
                 let Some(value) = value else { return Ok(()) };
-                let (_, name) =
-                    store::record::whose(&value).map_err(|fault| fault.at(format!("slot {slot}")))?;
+                let fault = |fault: Fault| fault.at(format!("slot {slot}"));
+                let (_, name) = whose(&value).map_err(fault)?;
+                // What says that it is another session's must not end that one, nor seem to have ended.
+                if name.access_slot() != slot {
+                    let elsewhere = "it belongs to another session; remove it in the keyring's own settings";
+                    return Err(fault(Fault::Damaged(elsewhere.to_owned())).into());
+                }
                 self.end_leftover(&name, storage)?;
             }
             Remedy::Settle { name, home } if self.mode()?.storage == home => {
