@@ -61,7 +61,7 @@ impl fmt::Display for Error {
             Self::ProxyAuth => f.write_str("the proxy asks for credentials"),
             Self::BadProxy => f.write_str("the configured proxy is no http or https URL"),
             Self::Broken(why) => write!(f, "the exchange broke off: {why}"),
-            Self::TooLarge => f.write_str("the reply is over 1 MiB"),
+            Self::TooLarge => f.write_str("the reply is too large"),
         }
     }
 }
@@ -207,7 +207,8 @@ impl Http for Network {
         };
         let (content_type, retry_after) = (text("content-type"), text("retry-after"));
         let status = response.status().as_u16();
-        let limit = u64::try_from(HTTP_BODY_BYTES).unwrap_or(u64::MAX);
+        // The library calls a body too large that ends just at its limit.
+        let limit = u64::try_from(HTTP_BODY_BYTES + 1).unwrap_or(u64::MAX);
         let body =
             response.body_mut().with_config().limit(limit).read_to_vec().map_err(|error| classify(&error))?;
         Ok(Reply { status, content_type, retry_after, body: Zeroizing::new(body) })

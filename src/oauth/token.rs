@@ -92,7 +92,7 @@ pub fn read(reply: &Reply, now: Timestamp) -> Result<Granted, Refused> {
         transient(&format!("the server answered {} with JSON that is no token reply", reply.status))
     };
     let mut fields = fields::json(&reply.body).and_then(Fields::of).map_err(broken)?;
-    match fields.any("error") {
+    match error_of(&mut fields) {
         Some(Value::Text(error)) => return Err(refusal(reply.status, &error, &mut fields, retry_after)),
         Some(_) => return Err(transient("the server answered with an `error` that is no text")),
         None if reply.status != 200 => {
@@ -109,10 +109,15 @@ pub fn read(reply: &Reply, now: Timestamp) -> Result<Granted, Refused> {
 pub fn rotated(reply: &Reply) -> Option<RefreshToken> {
     let success = (200..300).contains(&reply.status);
     let mut fields = fields::json(&reply.body).and_then(Fields::of).ok().filter(|_| success)?;
-    match (fields.any("error"), fields.any("refresh_token")) {
+    match (error_of(&mut fields), fields.any("refresh_token")) {
         (None, Some(Value::Text(text))) => RefreshToken::new(&text).ok(),
         _ => None,
     }
+}
+
+/// The `error` of a reply. Servers that write every key they know leave it `null` or empty in a grant.
+fn error_of(fields: &mut Fields) -> Option<Value> {
+    fields.any("error").filter(|error| *error != Value::Null && *error != Value::Text(String::new()))
 }
 
 fn refusal(status: u16, error: &str, fields: &mut Fields, retry_after: Option<i64>) -> Refused {
@@ -168,7 +173,8 @@ fn granted(fields: &mut Fields) -> Result<Granted, String> {
 fn scope_list(text: &str) -> Option<Vec<String>> {
     let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
     let scopes: Vec<String> = text.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
-    let well_formed = scopes.iter().all(|scope| scope.len() <= TEXT_BYTES && scope.bytes().all(allowed));
+    let well_formed = !scopes.is_empty()
+        && scopes.iter().all(|scope| scope.len() <= TEXT_BYTES && scope.bytes().all(allowed));
     (well_formed && scopes.len() <= SCOPES).then_some(scopes)
 }
 
@@ -181,13 +187,17 @@ fn lifetime(value: &Value) -> Option<i64> {
             clippy::cast_possible_truncation,
             reason = "the cast saturates, and the cap below is far under it"
         )]
-        Value::Float(seconds) if seconds.is_finite() => *seconds as i64,
-        Value::Text(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            text.parse().unwrap_or(i64::MAX)
-        }
+        Value::Float(seconds) if seconds.is_finite() && *seconds >= 0.0 => *seconds as i64,
+        Value::Text(text) => digits(text)?,
         _ => return None,
     };
     (seconds >= 0).then(|| seconds.min(SECONDS))
+}
+
+/// A number written in digits alone. What is over any number is still a number.
+fn digits(text: &str) -> Option<i64> {
+    let all = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    all.then(|| text.parse().unwrap_or(i64::MAX))
 }
 
 /// `Retry-After` as seconds or HTTP date (RFC 9110 section 10.2.3), held to a day: a server's slip must not
@@ -195,9 +205,9 @@ fn lifetime(value: &Value) -> Option<i64> {
 fn retry_after(text: &str, now: Timestamp) -> Option<i64> {
     const DAY: i64 = 86_400;
     let text = text.trim();
-    let seconds = match text.parse::<i64>() {
-        Ok(seconds) => seconds,
-        Err(_) => Timestamp::parse_http_date(text)?.since(now),
+    let seconds = match digits(text) {
+        Some(seconds) => seconds,
+        None => Timestamp::parse_http_date(text)?.since(now),
     };
     (seconds >= 0).then(|| seconds.min(DAY))
 }

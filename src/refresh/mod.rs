@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::harden::Uninterrupted;
 use crate::http::{self, Http};
 use crate::lock::{self, Guard};
-use crate::oauth::token::{self, Refused};
+use crate::oauth::token::{self, Granted, Refused};
 use crate::provider::{Client, Clients, Misconfigured};
 use crate::session::SessionName;
 use crate::store::index::Index;
@@ -168,10 +168,13 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
     );
     let mut rotated = None;
     let answer = match tools.http.post(&post) {
-        Ok(reply) => token::read(&reply, tools.clock.now()).map_err(|refused| {
-            rotated = token::rotated(&reply);
-            Error::Refused(unquoted(refused, &entry, &client))
-        }),
+        Ok(reply) => match token::read(&reply, tools.clock.now()) {
+            Ok(granted) => Ok(unquoted_scopes(granted, &entry, &client)),
+            Err(refused) => {
+                rotated = token::rotated(&reply);
+                Err(Error::Refused(unquoted(refused, &entry, &client)))
+            }
+        },
         Err(error) => Err(Error::Http(error)),
     };
     match answer {
@@ -301,11 +304,7 @@ fn refreshable(
 
 /// A server may quote in its error what it was sent; that much of its words is not passed on (I1).
 fn unquoted(refused: Refused, entry: &RefreshEntry, client: &Client) -> Refused {
-    let quotes = |text: &String| {
-        let secrets = [entry.client_secret.as_ref(), client.secret.as_ref()];
-        entry.token.appears_in(text) || secrets.into_iter().flatten().any(|secret| secret.appears_in(text))
-    };
-    let harmless = |text: Option<String>| text.filter(|text| !quotes(text));
+    let harmless = |text: Option<String>| text.filter(|text| !quotes_what_was_sent(text, entry, client));
     match refused {
         Refused::InvalidGrant { description } => Refused::InvalidGrant { description: harmless(description) },
         Refused::Rejected { error, description } => Refused::Rejected {
@@ -314,4 +313,19 @@ fn unquoted(refused: Refused, entry: &RefreshEntry, client: &Client) -> Refused 
         },
         other @ (Refused::NoEndpoint | Refused::ProxyAuth | Refused::Transient { .. }) => other,
     }
+}
+
+/// Scopes are a server's words too, and every reply passes them on.
+fn unquoted_scopes(granted: Granted, entry: &RefreshEntry, client: &Client) -> Granted {
+    let new = granted.refresh.as_ref();
+    let quotes = |scope: &String| {
+        quotes_what_was_sent(scope, entry, client) || new.is_some_and(|token| token.appears_in(scope))
+    };
+    let scopes = granted.scopes.filter(|scopes| !scopes.iter().any(quotes));
+    Granted { scopes, ..granted }
+}
+
+fn quotes_what_was_sent(text: &str, entry: &RefreshEntry, client: &Client) -> bool {
+    let secrets = [entry.client_secret.as_ref(), client.secret.as_ref()];
+    entry.token.appears_in(text) || secrets.into_iter().flatten().any(|secret| secret.appears_in(text))
 }
