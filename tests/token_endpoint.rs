@@ -341,3 +341,94 @@ fn only_for_the_user(path: &Path, shown: &str) {
 
 #[cfg(not(unix))]
 fn only_for_the_user(_path: &Path, _shown: &str) {}
+
+/// Asks a server that gives one grant, as this configuration and bundle say, and gives what the server heard.
+fn asked_for(
+    config: impl Fn(&str) -> String,
+    bundle: impl Fn(&str) -> Value,
+    environment: &[(&str, &str)],
+) -> String {
+    let grant = table::grant();
+    let (_listener, endpoint, heard) = serve(&grant);
+    let sandbox = Sandbox::new(&[environment, &[("CLAVIGER_STORAGE", "plaintext")]].concat());
+    sandbox.configure(&config(&endpoint));
+    sandbox.run("store", &bundle(&endpoint)).ok();
+    assert_eq!(sandbox.run("get", &get()).ok()["outcome"], "refreshed");
+    String::from_utf8(heard.recv_timeout(Duration::from_secs(20)).unwrap().request).unwrap()
+}
+
+#[test]
+fn what_is_sent_is_form_encoded_to_the_byte_and_no_secret_is_in_the_address() {
+    const ID: &str = "c+d:e %";
+    const TOKEN: &str = "r+t%2B&a=b c";
+    const PASSWORD: &str = "p:%+ &=w";
+    let stored = |endpoint: &str, secret: Option<&str>| {
+        let mut bundle = json!({
+            "service": SERVICE, "account": "alice", "accessToken": ACCESS, "expiresAt": EXPIRED,
+            "refreshToken": TOKEN, "scopes": SCOPES, "tokenEndpoint": endpoint, "clientId": ID,
+        });
+        if let Some(secret) = secret {
+            bundle["clientSecret"] = json!(secret);
+        }
+        bundle
+    };
+    let provider = |endpoint: &str, auth: &str| {
+        format!(
+            "[providers.acme]\ntoken-endpoint = \"{endpoint}\"\nclient-id = \"{ID}\"\nclient-auth = \"{auth}\"\n\
+             client-secret = {{ env = \"ACME_SECRET\" }}\n\
+             token-params = {{ audience = \"https://x.example/?a=b&c=d\", note = \"\u{fc} +%\" }}\n"
+        )
+    };
+    let environment = [("ACME_SECRET", PASSWORD)];
+    let token = "grant_type=refresh_token&refresh_token=r%2Bt%252B%26a%3Db+c";
+    let params = "&audience=https%3A%2F%2Fx.example%2F%3Fa%3Db%26c%3Dd&note=%C3%BC+%2B%25";
+    let basic = STANDARD.encode("c%2Bd%3Ae+%25:p%3A%25%2B+%26%3Dw");
+    for (name, sent, header_value, body) in [
+        (
+            "a public client",
+            asked_for(|_| String::new(), |endpoint| stored(endpoint, None), &[]),
+            None,
+            format!("{token}&client_id=c%2Bd%3Ae+%25"),
+        ),
+        (
+            "a secret that came with the session",
+            asked_for(|_| String::new(), |endpoint| stored(endpoint, Some(PASSWORD)), &[]),
+            Some(format!("Basic {basic}")),
+            token.to_owned(),
+        ),
+        (
+            "a configured secret, in the header",
+            asked_for(|at| provider(at, "client_secret_basic"), |at| stored(at, None), &environment),
+            Some(format!("Basic {basic}")),
+            format!("{token}{params}"),
+        ),
+        (
+            "a configured secret, in the body",
+            asked_for(|at| provider(at, "client_secret_post"), |at| stored(at, None), &environment),
+            None,
+            format!("{token}{params}&client_id=c%2Bd%3Ae+%25&client_secret=p%3A%25%2B+%26%3Dw"),
+        ),
+    ] {
+        let (top, said) = sent.split_once("\r\n\r\n").unwrap();
+        assert_eq!(top.lines().next(), Some("POST /token?tenant=7 HTTP/1.1"), "{name}");
+        assert_eq!(header(top, "accept"), Some("application/json"), "{name}");
+        assert_eq!(header(top, "content-type"), Some("application/x-www-form-urlencoded"), "{name}");
+        assert_eq!(header(top, "authorization").map(str::to_owned), header_value, "{name}");
+        assert_eq!(said, body, "{name}");
+    }
+}
+
+#[test]
+fn a_lifetime_counts_from_before_the_request() {
+    // Three seconds pass between the question and the end of its answer.
+    let (_listener, endpoint, heard) = serve(&table::slow_grant(3600));
+    let sandbox = Sandbox::plaintext();
+    sandbox.run("store", &bundle(&endpoint)).ok();
+    let clock = SystemClock::start();
+    let before = clock.now();
+    let reply = sandbox.run("get", &get()).ok();
+    assert!(clock.monotonic() >= Duration::from_secs(3));
+    heard.recv_timeout(Duration::from_secs(20)).unwrap();
+    let end = Timestamp::parse(reply["expiresAt"].as_str().unwrap()).unwrap();
+    assert!(end.since(before) <= 3602, "{end}");
+}

@@ -205,6 +205,18 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a text is written as JSON")
 }
 
+/// One answer that is a grant, for those who look at the question.
+pub fn grant() -> Act {
+    ok(full())
+}
+
+/// A grant of so many seconds whose answer takes three.
+pub fn slow_grant(lives: i64) -> Act {
+    let bytes = raw("200 OK", JSON, with(&format!(r#""expires_in":{lives}"#)));
+    let between = 3200 / u64::try_from(bytes.len()).expect("an answer is short");
+    Act::Drips(bytes, between + 1)
+}
+
 pub fn cut(text: &str) -> String {
     text.chars().take(400).collect()
 }
