@@ -1,12 +1,20 @@
 //! An authorization server of our own, on loopback: rotates refresh tokens, notices reuse, counts what it is
 //! asked. The quickstart uses it too, so it needs nothing but the standard library.
 
+#[path = "server/families.rs"]
+pub mod families;
+#[path = "server/gate.rs"]
+mod gate;
+
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use families::{Families, Family, Login, What};
+use gate::Gate;
 
 /// How the server behaves; change it while it runs.
 #[derive(Clone)]
@@ -17,6 +25,8 @@ pub struct Behaviour {
     pub expires_in: i64,
     /// An answer to give instead of a grant: status, extra headers, body.
     pub instead: Option<(u16, String, String)>,
+    /// How long a spent refresh token is answered with the same successor again, as servers with a grace period do.
+    pub grace: Duration,
 }
 
 /// What the server has seen and granted.
@@ -32,47 +42,59 @@ pub struct Log {
     pub granted: Vec<String>,
 }
 
+/// Looks at the world when a refresh token of that family arrives.
+type Witness = Arc<dyn Fn(usize) -> Option<u32> + Send + Sync>;
+
 struct State {
     behaviour: Behaviour,
     log: Log,
-    /// The refresh token that is good now, and all that were.
-    current: String,
-    spent: Vec<String>,
-    revoked: bool,
+    families: Families,
+    witness: Option<Witness>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    gate: Gate,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A running server. It ends with the value.
 pub struct Server {
     address: SocketAddr,
-    state: Arc<Mutex<State>>,
-    stop: Arc<AtomicBool>,
+    shared: Arc<Shared>,
 }
 
 impl Server {
-    /// Starts a server that knows one refresh token.
+    /// Starts a server that knows one refresh token, which begins family 0.
     pub fn start(first_refresh_token: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let behaviour = Behaviour { latency: Duration::ZERO, expires_in: 3600, instead: None };
-        let state = Arc::new(Mutex::new(State {
-            behaviour,
-            log: Log::default(),
-            current: first_refresh_token.to_owned(),
-            spent: Vec::new(),
-            revoked: false,
-        }));
-        let stop = Arc::new(AtomicBool::new(false));
-        let server = Self { address, state: state.clone(), stop: stop.clone() };
+        let behaviour =
+            Behaviour { latency: Duration::ZERO, expires_in: 3600, instead: None, grace: Duration::ZERO };
+        let families = Families(vec![Family::new(first_refresh_token.to_owned())]);
+        let state = State { behaviour, log: Log::default(), families, witness: None };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            gate: Gate::default(),
+            stop: AtomicBool::new(false),
+        });
+        let server = Self { address, shared: shared.clone() };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                if stop.load(Ordering::SeqCst) {
+                if shared.stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let state = state.clone();
+                let shared = shared.clone();
                 if let Ok(stream) = stream {
                     std::thread::spawn(move || {
                         // A client that goes away mid-answer is the client's affair.
-                        let _ = answer(stream, &state);
+                        let _ = answer(stream, &shared);
                     });
                 }
             }
@@ -92,12 +114,12 @@ impl Server {
 
     /// Changes how the server behaves.
     pub fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
-        change(&mut self.lock().behaviour);
+        change(&mut self.shared.lock().behaviour);
     }
 
     /// Looks at the log.
     pub fn log<T>(&self, look: impl FnOnce(&Log) -> T) -> T {
-        look(&self.lock().log)
+        look(&self.shared.lock().log)
     }
 
     /// How many token requests came.
@@ -105,20 +127,47 @@ impl Server {
         self.log(|log| log.tokens.len())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Somebody signs in: a new family, which dies of its own reuse alone.
+    pub fn login(&self) -> Login {
+        self.shared.lock().families.login()
+    }
+
+    /// Looks at every family, in the order of their logins.
+    pub fn families<T>(&self, look: impl FnOnce(&[Family]) -> T) -> T {
+        look(&self.shared.lock().families.0)
+    }
+
+    /// From now on this looks at the world whenever a refresh token arrives, and what it sees is kept with the event.
+    pub fn witness(&self, look: impl Fn(usize) -> Option<u32> + Send + Sync + 'static) {
+        self.shared.lock().witness = Some(Arc::new(look));
+    }
+
+    /// From now on every answer of the token endpoint is decided, and held.
+    pub fn hold(&self) {
+        self.shared.gate.close();
+    }
+
+    /// Waits until so many answers are held.
+    pub fn wait_held(&self, answers: usize) {
+        self.shared.gate.wait_for(answers);
+    }
+
+    /// Lets every held answer go, and holds no more.
+    pub fn release(&self) {
+        self.shared.gate.open();
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.gate.open();
         // Wakes the listener, which then sees that it is to stop.
         drop(TcpStream::connect(self.address));
     }
 }
 
-fn answer(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
+fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut request_line = String::new();
     reader.read_line(&mut request_line)?;
@@ -135,29 +184,29 @@ fn answer(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    let form: HashMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
-    let path = request_line.split(' ').nth(1).unwrap_or_default().to_owned();
-    let latency = state.lock().unwrap_or_else(PoisonError::into_inner).behaviour.latency;
-    let (status, headers, body) = {
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        match path.as_str() {
-            "/token" => token(&mut state, form),
-            "/revoke" => revoke(&mut state, form),
-            _ => (404, String::new(), String::new()),
+    let mut stream = reader.into_inner();
+    let form = families::form(&body);
+    let (status, headers, body) = match request_line.split(' ').nth(1).unwrap_or_default() {
+        "/token" => token(shared, form, &stream)?,
+        "/revoke" => {
+            let latency = shared.lock().behaviour.latency;
+            revoke(&mut shared.lock(), form);
+            pause(latency);
+            (200, String::new(), String::new())
         }
+        _ => (404, String::new(), String::new()),
     };
-    pause(latency);
     let kind = if headers.to_ascii_lowercase().contains("content-type") {
         ""
     } else {
         "Content-Type: application/json\r\n"
     };
-    let mut stream = reader.into_inner();
-    write!(
-        stream,
+    // In one piece: a client that is stopped meanwhile has all of it waiting.
+    let answer = format!(
         "HTTP/1.1 {status} Answer\r\n{kind}{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
-    )
+    );
+    stream.write_all(answer.as_bytes())
 }
 
 #[allow(clippy::disallowed_methods, reason = "the server's latency is real time, seen from another process")]
@@ -167,36 +216,59 @@ fn pause(latency: Duration) {
     }
 }
 
-fn token(state: &mut State, form: HashMap<String, String>) -> (u16, String, String) {
+/// Status, headers and body.
+type Answer = (u16, String, String);
+
+fn token(shared: &Shared, form: HashMap<String, String>, stream: &TcpStream) -> std::io::Result<Answer> {
+    let begun = families::now();
     let presented = form.get("refresh_token").cloned().unwrap_or_default();
-    state.log.tokens.push(form);
+    let (request, found, latency, witness) = {
+        let mut state = shared.lock();
+        state.log.tokens.push(form);
+        let (request, found) = (state.log.tokens.len(), state.families.find(&presented));
+        if let Some((family, _)) = found {
+            state.families.0[family].enter(request, stream.try_clone()?);
+        }
+        (request, found, state.behaviour.latency, state.witness.clone())
+    };
+    // What it looks at may wait for us: the state is free meanwhile.
+    let seen = found.and_then(|(family, _)| witness.and_then(|look| look(family)));
+    let answer = decide(&mut shared.lock(), found, (request, begun, seen));
+    pause(latency);
+    shared.gate.pass();
+    if let Some((family, _)) = found {
+        shared.lock().families.0[family].leave(request);
+    }
+    Ok(answer)
+}
+
+fn decide(state: &mut State, found: Option<(usize, usize)>, how: (usize, Instant, Option<u32>)) -> Answer {
     if let Some(instead) = &state.behaviour.instead {
         return instead.clone();
     }
-    if state.spent.contains(&presented) {
-        // Reuse detection: the whole family dies, as strict servers do it.
-        state.log.reused += 1;
-        state.revoked = true;
-    }
-    if state.revoked || presented != state.current {
+    let grace = state.behaviour.grace;
+    let granted = found.and_then(|(at, number)| {
+        let family = &mut state.families.0[at];
+        let granted = family.present(&families::name(at), number, grace, how);
+        let what = family.events.last().map(|event| event.what);
+        state.log.reused += usize::from(what == Some(What::Reused));
+        granted
+    });
+    let Some((access, refresh)) = granted else {
         let body = r#"{"error":"invalid_grant","error_description":"the refresh token is not valid"}"#;
         return (400, String::new(), body.to_owned());
-    }
-    let generation = state.spent.len() + 2;
-    state.spent.push(std::mem::replace(&mut state.current, format!("RT{generation}-{}", "r".repeat(24))));
-    let access = format!("AT{generation}-{}", "a".repeat(24));
+    };
     state.log.granted.push(access.clone());
-    let (refresh, expires_in) = (&state.current, state.behaviour.expires_in);
+    let expires_in = state.behaviour.expires_in;
     let body = format!(
         r#"{{"access_token":"{access}","token_type":"Bearer","expires_in":{expires_in},"refresh_token":"{refresh}"}}"#
     );
     (200, String::new(), body)
 }
 
-fn revoke(state: &mut State, form: HashMap<String, String>) -> (u16, String, String) {
-    if form.get("token") == Some(&state.current) {
-        state.revoked = true;
+fn revoke(state: &mut State, form: HashMap<String, String>) {
+    if let Some((family, _)) = form.get("token").and_then(|token| state.families.find(token)) {
+        state.families.0[family].revoke();
     }
     state.log.revocations.push(form);
-    (200, String::new(), String::new())
 }
