@@ -16,6 +16,7 @@ pub mod world;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -181,6 +182,29 @@ pub fn storm(count: usize, input: &[u8], command: impl Fn() -> Command) -> Vec<A
         child.stdin.take().expect("stdin is piped").write_all(input).expect("the request is written");
     }
     children.into_iter().map(|child| Answer::of(child.wait_with_output().expect("the binary ends"))).collect()
+}
+
+/// The same, with what number each command is, and with how long it took from before the first was started until
+/// each had its answer: an upper bound of what each waited.
+pub fn timed_storm(
+    count: usize,
+    input: &[u8],
+    command: impl Fn(usize) -> Command,
+) -> Vec<(Answer, Duration)> {
+    let begun = server::families::now();
+    let mut children: Vec<_> =
+        (0..count).map(|number| command(number).spawn().expect("the binary starts")).collect();
+    for child in &mut children {
+        child.stdin.take().expect("stdin is piped").write_all(input).expect("the request is written");
+    }
+    let wait = |child: std::process::Child| {
+        let answer = Answer::of(child.wait_with_output().expect("the binary ends"));
+        (answer, begun.elapsed())
+    };
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = children.into_iter().map(|child| scope.spawn(move || wait(child))).collect();
+        waiting.into_iter().map(|thread| thread.join().expect("it waits to the end")).collect()
+    })
 }
 
 /// The pin of this machine in a state folder (B3): named by the first 32 hex digits of its name's SHA-256.
