@@ -1,12 +1,14 @@
 //! One POST at a time, to an [`Endpoint`]: no redirects, no compression, no cookies, bounded in time and size.
 
+mod last_look;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{Connector as _, DefaultConnector, NextTimeout};
 use zeroize::Zeroizing;
 
 use crate::address::{Endpoint, is_loopback};
@@ -161,7 +163,8 @@ impl Network {
             .accept("application/json")
             .accept_encoding("identity")
             .build();
-        Ok(ureq::Agent::with_parts(config, DefaultConnector::new(), Names(DefaultResolver::default())))
+        let connector = DefaultConnector::new().chain(last_look::LastLook);
+        Ok(ureq::Agent::with_parts(config, connector, Names(DefaultResolver::default())))
     }
 }
 

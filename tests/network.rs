@@ -108,6 +108,27 @@ fn a_server_that_never_answers_is_given_up() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the server's pace is real time, seen from another process")]
+fn a_server_that_drips_for_ever_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sandbox = sandbox_for(&format!("http://{}/token", listener.local_addr().unwrap()));
+    sandbox.configure("[timeouts]\nconnect = 1\nrequest = 1\nlock = 5\n");
+    let dripping = std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").unwrap();
+        // Until the client goes away; each drop would be in time for one more look.
+        (0..20_000)
+            .take_while(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+                stream.write_all(b" ").is_ok()
+            })
+            .count()
+    });
+    assert_eq!(sandbox.run("get", &get()).code(4), "AUTH_REFRESH_TRANSIENT");
+    assert!(dripping.join().unwrap() < 20_000, "it did not wait for the end");
+}
+
+#[test]
 fn nobody_listening_is_told_from_a_broken_exchange() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let sandbox = sandbox_for(&format!("http://{closed}/token"));
