@@ -6,6 +6,8 @@
 pub mod bus;
 pub mod faults;
 #[cfg(target_os = "linux")]
+pub mod processes;
+#[cfg(target_os = "linux")]
 pub mod scripted;
 pub mod server;
 #[cfg(target_os = "linux")]
