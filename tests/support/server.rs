@@ -142,7 +142,7 @@ impl Server {
         self.shared.lock().witness = Some(Arc::new(look));
     }
 
-    /// From now on every answer of the token endpoint is decided, and held.
+    /// From now on every answer is decided, and held: whoever asked waits.
     pub fn hold(&self) {
         self.shared.gate.close();
     }
@@ -192,6 +192,7 @@ fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             let latency = shared.lock().behaviour.latency;
             revoke(&mut shared.lock(), form);
             pause(latency);
+            shared.gate.pass();
             (200, String::new(), String::new())
         }
         _ => (404, String::new(), String::new()),
