@@ -7,6 +7,7 @@ pub mod bus;
 pub mod faults;
 #[cfg(target_os = "linux")]
 pub mod processes;
+pub mod record;
 #[cfg(target_os = "linux")]
 pub mod scripted;
 pub mod server;

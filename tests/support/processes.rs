@@ -33,6 +33,19 @@ impl Own {
     }
 }
 
+/// Kills a process that runs a binary of the test's own. `false`: it was gone, and its number may be another's by now.
+pub fn kill(own: &Own, pid: u32) -> bool {
+    let Some(number) = rustix::process::Pid::from_raw(i32::try_from(pid).expect("a pid")) else {
+        return false;
+    };
+    // Held before it is looked at, so that it is still the same process that is killed.
+    let Ok(handle) = rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty()) else {
+        return false;
+    };
+    arguments(pid).is_some_and(|words| Path::new(&words[0]) == own.path)
+        && rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::KILL).is_ok()
+}
+
 /// The command line of a living process.
 pub fn arguments(pid: u32) -> Option<Vec<String>> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
