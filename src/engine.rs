@@ -18,11 +18,13 @@ mod list;
 mod move_all;
 mod place;
 mod relocate;
+mod renewal;
 mod show;
 mod store;
 mod undo;
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
 
 use crate::clock::Clock;
 use crate::error;
@@ -33,6 +35,7 @@ use crate::settings::Settings;
 use crate::store::index::Index;
 use crate::store::mode::Pin;
 use crate::store::{Backend, Error};
+use crate::worker::Worker;
 
 /// Everything outside the program, handed in by `main` or by a test.
 pub struct World<'a> {
@@ -52,6 +55,8 @@ pub struct World<'a> {
     pub clock: &'a dyn Clock,
     /// The locks.
     pub locks: &'a Locks,
+    /// Has a refresh carried out where nothing that ends this process reaches it.
+    pub worker: &'a dyn Worker,
     /// Says a line to people at once: before a wait, before a token goes where it was not expected.
     pub tell: &'a dyn Fn(&str),
 }
@@ -66,7 +71,7 @@ struct Call<'a> {
 
 /// Serves one request.
 pub fn serve(world: &World<'_>, request: Request) -> (Result<Outcome, Failure>, Vec<Warning>) {
-    let call = Call { world, warnings: RefCell::default(), asked: Cell::new(false) };
+    let call = Call::new(world);
     let result = match request {
         Request::Get(request) => call.get(&request),
         Request::Store(request) => call.store(*request),
@@ -78,15 +83,23 @@ pub fn serve(world: &World<'_>, request: Request) -> (Result<Outcome, Failure>, 
         Request::Doctor { fix } => Ok(call.doctor(fix)),
     };
     if world.plaintext.repaired() {
-        call.warn(
-            WarningCode::PermissionsRepaired,
-            "others could read a slot's file; they no longer can".to_owned(),
-        );
+        call.warn(WarningCode::PermissionsRepaired, REPAIRED.to_owned());
     }
     (result, call.warnings.into_inner())
 }
 
+const REPAIRED: &str = "others could read a slot's file; they no longer can";
+
+/// Carries out what another process of this program ordered, under the lock it handed on. `false`: nothing was done.
+pub fn work(world: &World<'_>, order: &[u8], lock: File, report: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    renewal::carry_out(world, order, lock, report)
+}
+
 impl<'a> Call<'a> {
+    fn new(world: &'a World<'a>) -> Self {
+        Self { world, warnings: RefCell::default(), asked: Cell::new(false) }
+    }
+
     fn warn(&self, code: WarningCode, message: String) {
         let warning = Warning { code, message };
         let mut warnings = self.warnings.borrow_mut();

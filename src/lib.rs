@@ -10,6 +10,7 @@
 //!                                                                    └─ refresh  lock ─ read again ─ token request ─ save ─ unlock
 //! ```
 //!
+//! What is drawn as `refresh` is waited for in the process that was called, and carried out by a `worker` that outlives it.
 //! People's commands come in by `settings/arguments.rs` instead of a dialect and go out by `cli`.
 //!
 //! Read next: `engine.rs`, `protocol/README.md`, one file of `protocol/transcripts/`, `refresh/mod.rs`.
@@ -75,7 +76,9 @@ pub mod store;
 pub mod terminal;
 pub mod text;
 pub mod time;
+pub mod worker;
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dialect::{Dialect, Rendered, Verb};
@@ -97,6 +100,7 @@ pub fn run(
         Command::Protocol { dialect, verb } => (request(dialect, verb, input(verb)), Form::Dialect(dialect)),
         Command::People { request, json: true } => (Ok(request), Form::Dialect(Dialect::Native)),
         Command::People { request, json: false } => (Ok(request), Form::People),
+        Command::Worker => (Err(Failure::new(Code::BadRequest, NOT_FOR_CALLERS, "")), Form::People),
     };
     let mut warnings = Vec::new();
     let result = request.and_then(|request| {
@@ -127,6 +131,44 @@ pub fn run(
     }
 }
 
+const NOT_FOR_CALLERS: &str = "this command is claviger's own; `get` refreshes what is due";
+
+/// Serves as a worker (see [`worker`]): takes the lock that was handed over in standard error's place, the order from
+/// standard input, and reports to `stdout`. Gives the exit status.
+pub fn work(
+    stdout: std::io::Result<File>,
+    environment: Environment<'_>,
+    with_world: impl FnOnce(&Settings, &mut dyn FnMut(&World<'_>)),
+) -> u8 {
+    let (Ok(lock), Ok(stdout)) = (terminal::claim_handed_over(), stdout) else { return worker::DECLINED };
+    if !lock.metadata().is_ok_and(|found| found.is_file()) {
+        // It is standard error after all: somebody tries the command by hand.
+        let _ = terminal::write_whole(lock, format!("claviger: error: {NOT_FOR_CALLERS}\n").as_bytes());
+        return worker::DECLINED;
+    }
+    let order = terminal::stdin().and_then(|stdin| terminal::read_bounded(stdin, limits::REQUEST_BYTES));
+    let Ok(Input::Whole(order)) = order else { return worker::DECLINED };
+    // What ends the caller is often sent to its whole family.
+    let _calm = harden::Uninterrupted::begin();
+    let Ok(settings) = Settings::read(None, environment) else { return worker::DECLINED };
+    let mut lock = Some(lock);
+    let mut done = false;
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        with_world(&settings, &mut |world| {
+            if let Some(lock) = lock.take() {
+                done = engine::work(world, &order, lock, &mut |said| {
+                    terminal::write_whole(&stdout, said).is_ok()
+                });
+            }
+        });
+    }));
+    match (ended, done) {
+        (Ok(()), true) => 0,
+        (Ok(()), false) => worker::DECLINED,
+        (Err(_), _) => dialect::native::exit(Code::Internal),
+    }
+}
+
 /// What a reply looks like.
 enum Form {
     Dialect(Dialect),
@@ -135,7 +177,7 @@ enum Form {
 
 /// Writes a reply: the lines for people, then the whole of `stdout` in one go. Gives the exit status.
 #[must_use]
-pub fn deliver(rendered: &Rendered, stdout: std::io::Result<std::fs::File>) -> u8 {
+pub fn deliver(rendered: &Rendered, stdout: std::io::Result<File>) -> u8 {
     if !rendered.stderr.is_empty() {
         // A caller that closed stderr still gets its reply and its exit status.
         let _ =

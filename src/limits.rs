@@ -34,3 +34,5 @@ pub const HTTP_BODY_BYTES: usize = 1024 * 1024;
 pub const HTTP_HEADER_BYTES: usize = 64 * 1024;
 /// An error text from a server, in bytes, before it is escaped.
 pub const SERVER_TEXT_BYTES: usize = 1024;
+/// What a worker reports to the process that started it, in bytes.
+pub const REPORT_BYTES: u64 = 64 * 1024;

@@ -81,6 +81,8 @@ pub struct Guard {
     storage: Storage,
     /// It guards the other backend too.
     both: bool,
+    /// The process that handed it on holds it too, and removes its file.
+    handed_on: bool,
     keep: KeepUntilExit,
 }
 
@@ -104,15 +106,26 @@ impl Guard {
     pub fn still_held(&self) -> bool {
         self.file.as_ref().is_some_and(|file| imp::is_at(file, &self.path).unwrap_or(false))
     }
+
+    /// A second descriptor of the same lock, for a process of ours that is to hold it too: the kernel lets go only when
+    /// the last one is closed. The file's name is then removed by one of the two alone, after the other has ended.
+    pub fn to_hand_on(&self) -> io::Result<File> {
+        self.file.as_ref().ok_or_else(|| io::Error::other("the lock has been let go"))?.try_clone()
+    }
+
+    /// The process that handed this lock on is gone: its file is ours to remove.
+    pub fn outlives_its_giver(&mut self) {
+        self.handed_on = false;
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
-        if self.keep.is_set() {
-            std::mem::forget(file);
-        } else {
-            imp::release(file, &self.path);
+        match (self.keep.is_set(), self.handed_on) {
+            (true, _) => std::mem::forget(file),
+            (false, true) => drop(file),
+            (false, false) => imp::release(file, &self.path),
         }
     }
 }
@@ -154,7 +167,7 @@ struct Target {
 impl Target {
     fn held(self, file: File) -> Guard {
         let Self { path, slot, storage, keep } = self;
-        Guard { file: Some(file), path, slot, storage, both: false, keep }
+        Guard { file: Some(file), path, slot, storage, both: false, handed_on: false, keep }
     }
 
     fn io(&self, source: io::Error) -> Error {
@@ -173,4 +186,21 @@ pub fn try_acquire(
     imp::prepare(folder)?;
     let path = folder.join(slot.lock_file());
     imp::try_acquire(Target { path, slot: slot.clone(), storage, keep: keep.clone() }, now)
+}
+
+/// Takes over a lock that another process of ours holds and has handed on with [`Guard::to_hand_on`].
+pub fn take_over(
+    file: File,
+    folder: &Path,
+    slot: &SlotName,
+    storage: Storage,
+    now: Timestamp,
+    keep: &KeepUntilExit,
+) -> Result<Guard, Error> {
+    let path = folder.join(slot.lock_file());
+    let target = Target { path, slot: slot.clone(), storage, keep: keep.clone() };
+    let file = imp::take_over(file, &target, now)?;
+    let mut guard = target.held(file);
+    guard.handed_on = true;
+    Ok(guard)
 }

@@ -1,15 +1,7 @@
 //! Hardens the process, builds the real world, answers one request.
 
-#![deny(
-    clippy::exit,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    clippy::string_slice,
-    clippy::unwrap_used
-)]
+#![deny(clippy::exit, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::string_slice)]
+#![deny(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 use std::alloc::System;
 use std::process::ExitCode;
@@ -19,8 +11,9 @@ use claviger::engine::World;
 use claviger::http::Network;
 use claviger::lock::KeepUntilExit;
 use claviger::refresh::turn::Locks;
-use claviger::settings::{Settings, environment, invocation};
+use claviger::settings::{Command, Invocation, Settings, environment, invocation};
 use claviger::store::{index::Index, keyring::Keyring, mode::Pin, plaintext::Plaintext};
+use claviger::worker::OwnProcess;
 use zeroizing_alloc::ZeroAlloc;
 
 /// Every freed block of the heap is wiped, whichever library held a secret in it.
@@ -31,6 +24,9 @@ fn main() -> ExitCode {
     claviger::harden::process();
     let stdout = claviger::terminal::claim_stdout();
     let rendered = match invocation(std::env::args_os()) {
+        Ok(Invocation { command: Command::Worker, .. }) => {
+            return ExitCode::from(claviger::work(stdout, &environment, with_real_world));
+        }
         Ok(invocation) => claviger::run(invocation, claviger::input, &environment, with_real_world),
         Err(usage) => usage.rendered(),
     };
@@ -53,6 +49,7 @@ fn with_real_world(settings: &Settings, serve: &mut dyn FnMut(&World<'_>)) {
             keep,
             patience: settings.timeouts.lock,
         },
+        worker: &OwnProcess,
         tell: &claviger::tell,
     });
 }

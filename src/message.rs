@@ -2,6 +2,8 @@
 
 mod storage;
 
+use serde::{Deserialize, Serialize};
+
 pub use storage::{Finding, Health, Relocated, Shown};
 
 use crate::address::Endpoint;
@@ -183,7 +185,7 @@ pub struct Token {
 }
 
 /// How a token came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Freshness {
     /// It was there.
     Cached,
@@ -272,7 +274,7 @@ pub struct Capabilities {
 }
 
 /// Everything that can go wrong, closed: a new code does not compile until each dialect has answered it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the protocol's own codes; protocol/README.md says what each means")]
 pub enum Code {
     NotFound,
@@ -303,7 +305,7 @@ pub enum Code {
 
 /// A reply's bad news: what happened, and what to do. Neither text can hold a secret, and foreign text in
 /// them is already escaped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What kind of failure.
     pub code: Code,

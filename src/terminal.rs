@@ -37,6 +37,19 @@ fn own(stream: &impl std::os::windows::io::AsHandle) -> io::Result<File> {
     stream.as_handle().try_clone_to_owned().map(File::from)
 }
 
+/// Takes what was handed over in standard error's place, a descriptor of something else altogether. Whatever in this
+/// process prints from then on is lost (Unix), and does not land in it.
+pub fn claim_handed_over() -> io::Result<File> {
+    let ours = own(&io::stderr())?;
+    #[cfg(unix)]
+    {
+        let nowhere = File::options().write(true).open("/dev/null")?;
+        rustix::stdio::dup2_stderr(&nowhere)?;
+        rustix::stdio::dup2_stdout(&nowhere)?;
+    }
+    Ok(ours)
+}
+
 /// Whether standard input is a terminal, where waiting for an end of file would look like a hang.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "a question about the descriptor; nothing is read")]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::json;
+use support::processes;
 use support::server::Server;
 use support::{Answer, SERVICE, Sandbox, binary, expired, finish, get};
 
@@ -34,58 +35,81 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 #[test]
-fn an_interrupt_between_request_and_save_does_not_cost_the_session() {
-    for name in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP] {
+fn whatever_ends_the_called_process_in_mid_request_does_not_cost_the_session() {
+    use Signal::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTSTP};
+    for name in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGKILL] {
         let server = Server::start("RT1-first");
         let sandbox = Sandbox::plaintext();
         let child = begin_refresh(&sandbox, &server);
         signal(&child, name);
-        if name == Signal::SIGTSTP {
+        if name == SIGTSTP {
             signal(&child, Signal::SIGCONT);
         }
         let _ = child.wait_with_output().unwrap();
         server.behave(|behaviour| behaviour.latency = Duration::ZERO);
+        // The worker goes on without it; who comes meanwhile waits for that.
         let next = sandbox.run("get", &get()).ok();
-        assert_eq!(
-            (&next["outcome"], server.token_requests(), server.log(|log| log.reused)),
-            (&json!("cached"), 1, 0),
-            "{name}"
-        );
+        assert!(next["outcome"] == "adopted" || next["outcome"] == "cached", "{name}: {next}");
+        assert_eq!((server.token_requests(), server.log(|log| log.reused)), (1, 0), "{name}");
+        assert_eq!(support::files_below(&sandbox.home().join("locks")).len(), 0, "{name}: no lock is left");
     }
 }
 
 #[test]
-fn a_killed_owner_leaves_a_lock_that_the_next_inherits_and_a_trace_of_what_happened() {
+fn a_killed_worker_is_told_of_and_leaves_a_trace_of_what_happened() {
     let server = Server::start("RT1-first");
     let sandbox = Sandbox::plaintext();
-    let mut child = begin_refresh(&sandbox, &server);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let locks = support::files_below(&sandbox.home().join("locks"));
-    assert_eq!(locks.len(), 1, "the dead owner's file is there");
+    let child = begin_refresh(&sandbox, &server);
+    assert!(processes::signal(worker(&sandbox), Signal::SIGKILL));
+    let told = Answer::of(child.wait_with_output().unwrap());
+    assert_eq!(told.code(4), "AUTH_REFRESH_TRANSIENT");
     server.behave(|behaviour| behaviour.latency = Duration::ZERO);
     // This server rotates strictly and has seen the token: the one window that no client can close.
     let answer = sandbox.run("get", &get());
     assert_eq!(answer.code(3), "AUTH_REFRESH_EXPIRED");
     assert!(answer.json()["error"]["message"].as_str().unwrap().contains("never ended"), "{}", answer.stdout);
-    assert_eq!(support::files_below(&sandbox.home().join("locks")).len(), 0);
 }
 
 #[test]
-fn a_stopped_owner_still_holds_and_nobody_asks_in_its_place() {
+fn dead_owners_leave_a_lock_that_the_next_inherits() {
+    let server = Server::start("RT1-first");
+    server.behave(|behaviour| behaviour.grace = Duration::from_secs(60));
+    let sandbox = Sandbox::plaintext();
+    let mut child = begin_refresh(&sandbox, &server);
+    let worker = worker(&sandbox);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(processes::signal(worker, Signal::SIGKILL));
+    assert_eq!(
+        support::files_below(&sandbox.home().join("locks")).len(),
+        1,
+        "the dead owners' file is there"
+    );
+    server.behave(|behaviour| behaviour.latency = Duration::ZERO);
+    assert_eq!(sandbox.run("get", &get()).ok()["outcome"], "refreshed");
+    assert_eq!(support::files_below(&sandbox.home().join("locks")).len(), 0);
+}
+
+/// Who asks the server: the lock says whose it is.
+fn worker(sandbox: &Sandbox) -> u32 {
+    let lock = processes::lock_file(sandbox.home(), "alice");
+    processes::holder(&lock).expect("the lock says whose it is")
+}
+
+#[test]
+fn a_stopped_caller_keeps_nobody_from_what_its_worker_got() {
     let server = Server::start("RT1-first");
     let sandbox = Sandbox::plaintext();
     sandbox.configure("[timeouts]\nrequest = 1\nconnect = 1\nlock = 2\n");
     let child = begin_refresh(&sandbox, &server);
     signal(&child, Signal::SIGSTOP);
-    let answers = support::storm(5, get().to_string().as_bytes(), || sandbox.command("get"));
-    for answer in &answers {
-        assert_eq!(answer.code(4), "LOCK_TIMEOUT");
+    for answer in support::storm(5, get().to_string().as_bytes(), || sandbox.command("get")) {
+        let outcome = answer.ok()["outcome"].clone();
+        assert!(outcome == "adopted" || outcome == "cached", "{outcome}");
     }
-    assert_eq!(server.token_requests(), 1);
     signal(&child, Signal::SIGCONT);
-    let first = Answer::of(child.wait_with_output().unwrap());
-    assert_eq!(server.token_requests(), 1, "{}", first.stdout);
+    assert_eq!(Answer::of(child.wait_with_output().unwrap()).ok()["outcome"], "refreshed");
+    assert_eq!(server.token_requests(), 1);
 }
 
 #[test]

@@ -23,16 +23,17 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("0b world",  "folder",   ""),
     ("0b world",  "http",     "address limits"),
     ("0b world",  "lock",     "folder session time"),
+    ("0b world",  "worker",   "limits lock"),
     ("1 pure",    "message",  "address secret session time"),
     ("1 pure",    "dialect",  "message address fields limits secret session time"),
     ("1 pure",    "resolve",  "message session"),
     ("2 state",   "store",    "address clock fields folder limits lock provider secret session text time terminal harden"),
     ("3 policy",  "oauth",    "address fields http limits provider secret time"),
     ("3 policy",  "refresh",  "clock fields harden http limits lock oauth provider secret session store time"),
-    ("4 edge",    "settings", "address dialect fields http limits message provider secret session store text"),
+    ("4 edge",    "settings", "address dialect fields http limits message provider secret session store text worker"),
     ("4 edge",    "error",    "http lock message oauth provider refresh session store text"),
     ("5 top",     "cli",      "dialect message"),
-    ("5 top",     "engine",   "clock dialect error harden http limits lock message oauth provider refresh resolve secret session settings store text time"),
+    ("5 top",     "engine",   "clock dialect error harden http limits lock message oauth provider refresh resolve secret session settings store text time worker"),
 ];
 
 fn table() -> Vec<(&'static str, Vec<&'static str>)> {

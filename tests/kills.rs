@@ -8,10 +8,15 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use claviger::lock::{Attempt, KeepUntilExit, try_acquire};
+use claviger::session::{Account, Service, SessionName, Storage};
+use claviger::time::Timestamp;
 use serde_json::{Value, json};
 use support::bus::Bus;
 use support::server::Server;
+use support::server::families::What;
 use support::{Answer, SERVICE, Sandbox, expired, finish, get, has_program, skipped};
 
 /// The points of a refresh at which a server that revokes on reuse and grants no grace leaves the user to sign in anew:
@@ -39,32 +44,71 @@ const TELLING: [&str; 17] = [
     "rmdir",
 ];
 
+/// Which processes of a call strace looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whom {
+    /// All of them, with their threads; where there is one alone.
+    All,
+    /// The one that was called, and not the worker it starts.
+    Called,
+}
+
 /// A command line under strace: killed before the given occurrence of a call, or only traced.
 fn traced(
+    whom: Whom,
     sandbox: &Sandbox,
     words: &[&str],
     input: &str,
     kill: Option<(&str, usize)>,
 ) -> (Answer, Vec<String>) {
-    let trace = sandbox.home().with_extension("trace");
     let plain = sandbox.command(words[0]);
+    let mut command = under_strace(whom, sandbox, kill);
+    command.arg(plain.get_program()).args(words);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    (finish(command, input.as_bytes()), calls(sandbox))
+}
+
+/// A worker under strace, the test being the process that was called: it holds the lock and gives the order.
+fn traced_worker(sandbox: &Sandbox, kill: Option<(&str, usize)>) -> (Answer, Vec<String>) {
+    let service = Service::parse(SERVICE).unwrap();
+    let slot =
+        SessionName { service, account: Account::parse("alice").unwrap(), profile: None }.access_slot();
+    let (locks, keep) = (sandbox.home().join("locks"), KeepUntilExit::default());
+    let attempt = try_acquire(&locks, &slot, Storage::Plaintext, Timestamp::EPOCH, &keep).unwrap();
+    let Attempt::Held(guard) = attempt else { panic!("nobody else is here") };
+    let order = json!({
+        "version": env!("CARGO_PKG_VERSION"), "storage": "plaintext", "service": SERVICE, "account": "alice",
+        "profile": null, "wanted": SERVICE, "force": false,
+    });
+    let mut command = under_strace(Whom::All, sandbox, kill);
+    command.args([support::binary(), claviger::worker::COMMAND]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(guard.to_hand_on().unwrap());
+    (finish(command, order.to_string().as_bytes()), calls(sandbox))
+}
+
+fn under_strace(whom: Whom, sandbox: &Sandbox, kill: Option<(&str, usize)>) -> Command {
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq"]);
+    command.arg("-qq").args((whom == Whom::All).then_some("-f"));
     if let Some((call, occurrence)) = kill {
         command.arg("-e").arg(format!("inject={call}:signal=KILL:when={occurrence}"));
     }
-    command.arg("-o").arg(&trace).arg(plain.get_program()).args(words).env_clear();
+    command.arg("-o").arg(sandbox.home().with_extension("trace")).env_clear();
+    let plain = sandbox.command("get");
     command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let answer = finish(command, input.as_bytes());
+    command
+}
+
+/// The names of the calls in the trace, in order. With `-f` there is a number before each.
+fn calls(sandbox: &Sandbox) -> Vec<String> {
+    let trace = sandbox.home().with_extension("trace");
     let text = std::fs::read_to_string(&trace).expect("strace wrote its output");
     std::fs::remove_file(&trace).expect("the trace is removed");
     let calls = text.lines().filter_map(|line| {
-        let call = line.split_once(' ')?.1.trim_start();
+        let call = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
         let name = call.split('(').next()?;
         (!name.contains([' ', '<', '+', '-']) && call.contains('(')).then(|| name.to_owned())
     });
-    (answer, calls.collect())
+    calls.collect()
 }
 
 /// Every call of a run with its occurrence, from the first that an interruption could matter at: what the loader does
@@ -83,25 +127,32 @@ fn points(calls: &[String]) -> Vec<(String, usize)> {
     points
 }
 
-/// Kills a call at every point of it, each time from the same beginning, and has a look at what is left.
+/// Kills a run at every point of it, each time from the same beginning, and has a look at what is left.
 fn at_every_point<S>(
-    words: &[&str],
-    input: &str,
+    run: impl Fn(&Sandbox, Option<(&str, usize)>) -> (Answer, Vec<String>),
     prepare: impl Fn() -> (Sandbox, S),
     mut look: impl FnMut(&Sandbox, &S, &str),
 ) -> usize {
     let (sandbox, state) = prepare();
-    let (answer, calls) = traced(&sandbox, words, input, None);
+    let (answer, calls) = run(&sandbox, None);
     assert_eq!(answer.exit, 0, "{} {}", answer.stdout, answer.stderr);
     drop((sandbox, state));
     let points = points(&calls);
     assert!(points.len() > 30, "only {} points", points.len());
     for (call, occurrence) in &points {
         let (sandbox, state) = prepare();
-        traced(&sandbox, words, input, Some((call, *occurrence)));
-        look(&sandbox, &state, &format!("{words:?}, killed before {call} number {occurrence}"));
+        run(&sandbox, Some((call, *occurrence)));
+        look(&sandbox, &state, &format!("killed before {call} number {occurrence}"));
     }
     points.len()
+}
+
+/// A command line, for [`at_every_point`].
+fn command<'a>(
+    words: &'a [&'a str],
+    input: &'a str,
+) -> impl Fn(&Sandbox, Option<(&str, usize)>) -> (Answer, Vec<String>) + 'a {
+    move |sandbox, kill| traced(Whom::All, sandbox, words, input, kill)
 }
 
 fn bundle(age: &str) -> Value {
@@ -128,7 +179,7 @@ fn is_well_after_the_doctor(sandbox: &Sandbox, what: &str) {
 }
 
 #[test]
-fn a_refresh_killed_anywhere_costs_the_session_in_the_one_window_alone() {
+fn a_worker_killed_anywhere_costs_the_session_in_the_one_window_alone() {
     if !has_program("strace") {
         return skipped("strace", "strace is not installed");
     }
@@ -139,10 +190,15 @@ fn a_refresh_killed_anywhere_costs_the_session_in_the_one_window_alone() {
         (sandbox, server)
     };
     let mut lost = Vec::new();
-    let points = at_every_point(&["get"], &get().to_string(), prepare, |sandbox, server, what| {
+    let points = at_every_point(traced_worker, prepare, |sandbox, server, what| {
         let after = sandbox.run("get", &get());
         match after.exit {
-            0 => assert_eq!(server.log(|log| log.reused), 0, "{what}"),
+            0 => {
+                // Nor is it lost unseen, for the refresh after: an access token without its refresh token.
+                let forced = json!({ "service": SERVICE, "forceRefresh": true });
+                assert_eq!(sandbox.run("get", &forced).ok()["outcome"], "refreshed", "{what}");
+                assert_eq!(server.log(|log| log.reused), 0, "{what}");
+            }
             3 => {
                 assert_eq!(after.code(3), "AUTH_REFRESH_EXPIRED", "{what}");
                 let message = after.json()["error"]["message"].as_str().unwrap().to_owned();
@@ -158,27 +214,77 @@ fn a_refresh_killed_anywhere_costs_the_session_in_the_one_window_alone() {
 }
 
 #[test]
+fn a_worker_killed_anywhere_costs_nothing_where_the_server_gives_the_same_answer_again_for_a_while() {
+    if !has_program("strace") {
+        return skipped("strace", "strace is not installed");
+    }
+    let prepare = || {
+        let server = Server::start("RT1-first");
+        server.behave(|behaviour| behaviour.grace = Duration::from_secs(60));
+        let sandbox = Sandbox::plaintext();
+        sandbox.run("store", &expired(&server, "RT1-first")).ok();
+        (sandbox, server)
+    };
+    let mut repeated = 0;
+    let points = at_every_point(traced_worker, prepare, |sandbox, server, what| {
+        let after = sandbox.run("get", &get());
+        assert_eq!(after.exit, 0, "{what}: {} {}", after.stdout, after.stderr);
+        let forced = json!({ "service": SERVICE, "forceRefresh": true });
+        assert_eq!(sandbox.run("get", &forced).ok()["outcome"], "refreshed", "{what}");
+        assert_eq!(server.log(|log| log.reused), 0, "{what}");
+        repeated += server.families(|families| families[0].count(What::Repeated));
+    });
+    println!("{points} points, {repeated} of them saved by the server's grace");
+    assert!(repeated > 0, "some point lies in the window");
+}
+
+#[test]
+fn a_called_process_killed_anywhere_costs_nothing_for_the_worker_goes_on_without_it() {
+    if !has_program("strace") {
+        return skipped("strace", "strace is not installed");
+    }
+    let prepare = || {
+        let server = Server::start("RT1-first");
+        let sandbox = Sandbox::plaintext();
+        sandbox.run("store", &expired(&server, "RT1-first")).ok();
+        (sandbox, server)
+    };
+    let request = get().to_string();
+    let run = |sandbox: &Sandbox, kill: Option<(&str, usize)>| {
+        traced(Whom::Called, sandbox, &["get"], &request, kill)
+    };
+    let points = at_every_point(run, prepare, |sandbox, server, what| {
+        let after = sandbox.run("get", &get());
+        assert_eq!(after.exit, 0, "{what}: {} {}", after.stdout, after.stderr);
+        assert_eq!((server.token_requests(), server.log(|log| log.reused)), (1, 0), "{what}");
+        is_well_after_the_doctor(sandbox, what);
+    });
+    println!("{points} points, none of them in the window");
+}
+
+#[test]
 fn a_store_killed_anywhere_leaves_the_old_session_or_the_new() {
     if !has_program("strace") {
         return skipped("strace", "strace is not installed");
     }
-    let points = at_every_point(&["store"], &bundle("new").to_string(), stored, |sandbox, (), what| {
-        let token = sandbox.run("get", &get()).ok()["accessToken"].clone();
-        assert!(token == "AT-old" || token == "AT-new", "{what}: {token}");
-        // The next store is as if nothing had happened.
-        sandbox.run("store", &bundle("later")).ok();
-        assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], "AT-later", "{what}");
-        let litter = sandbox.files().into_iter().filter(|(path, _)| {
-            path.file_name().unwrap().to_string_lossy().starts_with(".new-")
-                && !path.starts_with(sandbox.home().join("index"))
+    let points =
+        at_every_point(command(&["store"], &bundle("new").to_string()), stored, |sandbox, (), what| {
+            let token = sandbox.run("get", &get()).ok()["accessToken"].clone();
+            assert!(token == "AT-old" || token == "AT-new", "{what}: {token}");
+            // The next store is as if nothing had happened.
+            sandbox.run("store", &bundle("later")).ok();
+            assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], "AT-later", "{what}");
+            let litter = sandbox.files().into_iter().filter(|(path, _)| {
+                path.file_name().unwrap().to_string_lossy().starts_with(".new-")
+                    && !path.starts_with(sandbox.home().join("index"))
+            });
+            assert_eq!(
+                litter.filter(|(path, _)| path.to_string_lossy().contains("/slots/")).count(),
+                0,
+                "{what}"
+            );
+            is_well_after_the_doctor(sandbox, what);
         });
-        assert_eq!(
-            litter.filter(|(path, _)| path.to_string_lossy().contains("/slots/")).count(),
-            0,
-            "{what}"
-        );
-        is_well_after_the_doctor(sandbox, what);
-    });
     println!("{points} points");
 }
 
@@ -187,7 +293,7 @@ fn an_erase_killed_anywhere_leaves_the_session_or_nothing() {
     if !has_program("strace") {
         return skipped("strace", "strace is not installed");
     }
-    let points = at_every_point(&["erase"], &get().to_string(), stored, |sandbox, (), what| {
+    let points = at_every_point(command(&["erase"], &get().to_string()), stored, |sandbox, (), what| {
         let first = sandbox.run("get", &get());
         assert!(first.exit == 0 || first.exit == 1, "{what}: {} {}", first.stdout, first.stderr);
         is_well_after_the_doctor(sandbox, what);
@@ -221,7 +327,7 @@ fn a_move_killed_anywhere_loses_nothing_and_goes_on_with_the_next_call() {
             }
             (sandbox, ())
         };
-        let points = at_every_point(&["storage", "move", to], "", prepare, |sandbox, (), what| {
+        let points = at_every_point(command(&["storage", "move", to], ""), prepare, |sandbox, (), what| {
             let reply = sandbox.run("get", &get()).ok();
             assert_eq!(reply["accessToken"], "AT-old", "{what}");
             let mut command = sandbox.command("storage");

@@ -234,6 +234,10 @@ fn is_worker(words: &[String]) -> bool {
     words.get(1).is_some_and(|word| word == "refresh-worker")
 }
 
+fn is_lock(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "lock")
+}
+
 fn is_temporary(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".new-"))
 }
@@ -307,10 +311,13 @@ fn a_minute_of_kills_loses_mixes_and_brings_back_nothing() {
 /// The storm has left nothing that lasts, and every session can be had and ended.
 fn afterwards(storm: &Storm) {
     let sandbox = &storm.sandbox;
-    for path in sandbox.files().into_iter().map(|(path, _)| path).filter(|path| path.ends_with(".lock")) {
-        let lock = std::fs::File::open(&path).unwrap();
+    let locks: Vec<_> =
+        sandbox.files().into_iter().map(|(path, _)| path).filter(|path| is_lock(path)).collect();
+    for path in &locks {
+        let lock = std::fs::File::open(path).unwrap();
         assert!(lock.try_lock().is_ok(), "{} is held", path.display());
     }
+    println!("{} lock files of the dead are left for whoever comes next", locks.len());
     for (account, name) in ACCOUNTS.iter().enumerate() {
         let whose = json!({ "service": SERVICE, "account": name });
         let (family, bundle) = storm.bundle(account, true);
@@ -320,6 +327,8 @@ fn afterwards(storm: &Storm) {
         let token = support::server::families::parse(reply["accessToken"].as_str().unwrap());
         assert_eq!(token, Some((family, 2)), "{name}");
     }
+    let locks = sandbox.files().into_iter().filter(|(path, _)| is_lock(path)).count();
+    assert_eq!(locks, 0, "whoever came next has inherited them, and let go");
     let left = temporary(sandbox);
     let (hints, secrets): (Vec<_>, Vec<_>) =
         left.into_iter().partition(|path| path.contains("/index/") || path.contains("/defaults/"));

@@ -2,10 +2,11 @@
 
 use super::Call;
 use super::find::Found;
+use super::renewal::Fault;
 use crate::error;
 use crate::message::{Code, Failure, Freshness, Get, MatchedBy, Outcome, Token, WarningCode};
 use crate::refresh::policy::{self, Ask, Verdict};
-use crate::refresh::{self, Done, Tools, configured_window};
+use crate::refresh::{self, configured_window};
 use crate::resolve::Wanted;
 use crate::session::Service;
 use crate::store::mode::Mode;
@@ -52,26 +53,13 @@ impl Call<'_> {
                 self.warn(WarningCode::ValidityShort, FRESH.to_owned());
                 self.hand_out(session, Freshness::Cached, asked)
             }
-            Verdict::Refresh => self.renewed(&session, asked),
+            Verdict::Refresh => self.refreshed(&session, asked),
         }
     }
 
-    fn renewed(&self, session: &Persisted, asked: Asked<'_>) -> Result<Outcome, Failure> {
-        let world = self.world;
-        let tools = Tools {
-            backend: self.backend(session.storage()),
-            index: world.index,
-            http: world.http,
-            clock: world.clock,
-            locks: world.locks,
-            clients: &world.settings.providers,
-            serves: &|record| self.may_serve(record, asked.service),
-            save_patience: world.settings.save_patience(),
-        };
-        match refresh::refresh(&tools, session, asked.ask) {
-            Ok(Done::Refreshed(saved)) => self.hand_out(saved, Freshness::Refreshed, asked),
-            Ok(Done::Adopted(theirs)) => self.hand_out(theirs, Freshness::Adopted, asked),
-            Ok(Done::NeedNotWait(current)) => self.hand_out(current, Freshness::Cached, asked),
+    fn refreshed(&self, session: &Persisted, asked: Asked<'_>) -> Result<Outcome, Failure> {
+        match self.renewed(session, asked.service, asked.ask) {
+            Ok((renewed, freshness)) => self.hand_out(renewed, freshness, asked),
             Err(fault) => self.after_failure(fault, session, asked),
         }
     }
@@ -80,19 +68,12 @@ impl Call<'_> {
     /// is what the store holds now, not what it held before we waited: that may be erased since.
     fn after_failure(
         &self,
-        fault: refresh::Error,
+        Fault { failure, instead }: Fault,
         session: &Persisted,
         asked: Asked<'_>,
     ) -> Result<Outcome, Failure> {
-        let freshness = match fault {
-            // The server has rotated and we could not keep it: the old token's remaining life must not hide that.
-            refresh::Error::Gone | refresh::Error::NotGranted | refresh::Error::Unsaved(_) => None,
-            refresh::Error::NoRefreshToken => Some(Freshness::Cached),
-            _ => Some(Freshness::Stale),
-        };
         let name = session.record().name.clone();
-        let failure = error::of_refresh(fault, &name, self.login_command(&name.service));
-        let Some(freshness) = freshness.filter(|_| !asked.ask.force) else { return Err(failure) };
+        let Some(freshness) = instead.filter(|_| !asked.ask.force) else { return Err(failure) };
         let current = store::load(self.backend(session.storage()), &name)?;
         let Some(current) = current.filter(|current| !current.record().erased) else {
             return Err(error::of_refresh(refresh::Error::Gone, &name, self.login_command(&name.service)));

@@ -1,7 +1,7 @@
 //! `O_EXCL`, `flock`, and the inode comparison that makes unlinking safe.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -155,8 +155,20 @@ fn lock(mut file: File, target: &Target, now: Timestamp) -> Result<Locked, Error
         Err(source) => return Err(target.io(source)),
     }
     // For people who find the file; no decision reads it, so a full disk changes nothing.
-    let _ = file.set_len(0).and_then(|()| writeln!(file, "pid {} since {now}", std::process::id()));
+    let written = file.rewind().and_then(|()| file.set_len(0));
+    let _ = written.and_then(|()| writeln!(file, "pid {} since {now}", std::process::id()));
     Ok(Locked::Ours(file))
+}
+
+/// Makes sure that a descriptor handed over is this very lock: its file at its name, and nobody else's.
+pub(super) fn take_over(file: File, target: &Target, now: Timestamp) -> Result<File, Error> {
+    ours(&file, target)?;
+    match lock(file, target, now)? {
+        Locked::Ours(file) => Ok(file),
+        Locked::Theirs(_) | Locked::Gone => {
+            Err(Error::Foreign { path: target.path.clone(), why: "is not the lock that was handed over" })
+        }
+    }
 }
 
 /// Whether the file system really excludes: a second descriptor of our own must not get the lock too.

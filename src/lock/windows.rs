@@ -65,6 +65,17 @@ fn open(target: &Target) -> Result<Option<File>, Error> {
     }
 }
 
+/// Makes sure that somebody holds the lock: with share mode 0 nobody can open its file then, and whoever handed the
+/// handle over is the one.
+pub(super) fn take_over(file: File, target: &Target, _now: Timestamp) -> Result<File, Error> {
+    match open(target)? {
+        None => Ok(file),
+        Some(_) => {
+            Err(Error::Foreign { path: target.path.clone(), why: "is not the lock that was handed over" })
+        }
+    }
+}
+
 /// Share mode 0 forbids renaming and deleting while we hold it, so the name cannot have moved.
 #[expect(clippy::unnecessary_wraps, reason = "the shape Unix needs")]
 pub(super) fn is_at(_file: &File, _path: &Path) -> io::Result<bool> {

@@ -76,6 +76,12 @@ impl Backoff {
         (left > 0 && note.at <= now).then_some(Pause { seconds: left, why: note.why })
     }
 
+    /// Which failure was the last: when it was, and how many came in a row.
+    #[must_use]
+    pub fn last(&self) -> Option<(Timestamp, i64)> {
+        self.read().map(|note| (note.at, note.failures))
+    }
+
     /// Notes a failure; called by the holder of the session's lock.
     pub fn failed(&self, now: Timestamp, retry_after: Option<i64>, why: &str) {
         let failures = self.read().map_or(1, |note| note.failures.saturating_add(1));

@@ -1,4 +1,5 @@
-//! The refresh transaction: wait for the lock, read again, ask the server once, save, let go.
+//! The refresh: wait for the lock, read again, ask the server once, save, let go. [`wait`] is done by the process that
+//! was called, [`transact`] by a worker, out of reach of whatever ends its caller.
 //!
 //! The order of the writes is what keeps a session alive through a crash. The refresh slot comes first:
 //! between the server's rotation and that write becoming durable the session can be lost, and no client can
@@ -12,6 +13,7 @@ pub mod backoff;
 pub mod policy;
 mod save;
 pub mod turn;
+mod waiting;
 
 use std::time::Duration;
 
@@ -27,8 +29,10 @@ use crate::store::record::{Bundle, Record, RefreshEntry};
 use crate::store::{self, Backend, Persisted};
 use crate::time::Timestamp;
 use backoff::{Backoff, Pause};
-use policy::{Ask, Verdict, judge};
-use turn::{Locks, Moment, Turn};
+use policy::Ask;
+use turn::Locks;
+
+pub use waiting::{Waited, wait};
 
 /// What a refresh works with.
 pub struct Tools<'a> {
@@ -50,11 +54,9 @@ pub struct Tools<'a> {
     pub save_patience: Duration,
 }
 
-/// A session with a token to hand out, and how it came about.
+/// A session with a token to hand out that cost us no refresh.
 #[derive(Debug)]
 pub enum Done {
-    /// We refreshed it.
-    Refreshed(Persisted),
     /// Another process did while we waited.
     Adopted(Persisted),
     /// Another process is at it, and this token is good enough not to wait.
@@ -117,33 +119,15 @@ impl From<store::Rejected> for Error {
     }
 }
 
-/// Refreshes a session that was judged due when it was read as `seen`.
-pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Error> {
-    let name = &seen.record().name;
+/// Refreshes a session under its lock, whatever its age: whoever waited for the lock has judged that.
+pub fn transact(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) -> Result<Persisted, Error> {
     let backoff = Backoff::beside(tools.locks, &name.access_slot(), tools.backend.storage())?;
-    let now = tools.clock.now();
-    if let Some(pause) = backoff.pause(now, policy::is_valid(seen, now)).filter(|_| !ask.force) {
-        return Err(Error::BackingOff(pause));
-    }
-    let look = |moment| match moment {
-        Moment::Busy => need_not_wait(tools, name, ask),
-        Moment::Released | Moment::Deadline => adopt(tools, seen, ask),
-    };
-    let turn = tools.locks.take(&name.access_slot(), tools.backend.storage(), tools.clock, look)?;
-    let guard = match turn {
-        Turn::Answered(done) => return Ok(done),
-        Turn::TimedOut => return Err(Error::LockTimeout),
-        Turn::Mine(guard) => guard,
-    };
     let _calm = Uninterrupted::begin();
     let current = present(tools, name)?;
-    if is_to_be_adopted(tools, seen, &current, ask) {
-        return Ok(Done::Adopted(current));
-    }
     if current.record().moved_to.is_some() {
         return Err(Error::Moving);
     }
-    let (current, entry) = refreshable(tools, &guard, current, ask)?;
+    let (current, entry) = refreshable(tools, guard, current, ask)?;
     let client = tools
         .clients
         .client_for(&current.record.services, &entry.destination)
@@ -154,7 +138,7 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
     let begun = tools.clock.now();
     let marked = Record { pending: Some(begun), has_refresh_token: Some(true), ..current.record };
     let current =
-        store::save_checked(tools.backend, &guard, Bundle { record: marked, access: current.access })?
+        store::save_checked(tools.backend, guard, Bundle { record: marked, access: current.access })?
             .into_bundle();
     if !guard.still_held() {
         return Err(Error::LockTimeout);
@@ -179,20 +163,20 @@ pub fn refresh(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Done, Er
     };
     match answer {
         Ok(granted) => {
-            let saved = save::keep(tools, &guard, current, entry, granted, begun)?;
+            let saved = save::keep(tools, guard, current, entry, granted, begun)?;
             backoff.clear();
-            Ok(Done::Refreshed(saved))
+            Ok(saved)
         }
         Err(Error::Refused(Refused::InvalidGrant { description })) => {
-            save::bury(tools, &guard, current, &entry)?;
+            save::bury(tools, guard, current, &entry)?;
             Err(Error::Dead { description, interrupted })
         }
         Err(error) => {
             if let Some(token) = rotated {
-                save::rescue(tools, &guard, entry, token)?;
+                save::rescue(tools, guard, entry, token)?;
             }
             note(&backoff, tools.clock.now(), &error);
-            save::unmark(tools, &guard, current, &error);
+            save::unmark(tools, guard, current, &error);
             Err(error)
         }
     }
@@ -209,46 +193,11 @@ fn note(backoff: &Backoff, now: Timestamp, error: &Error) {
     }
 }
 
-/// While another process is at it, an unforced caller whose token has some life left takes it and goes.
-fn need_not_wait(tools: &Tools<'_>, name: &SessionName, ask: Ask) -> Result<Option<Done>, Error> {
-    if ask.force {
-        return Ok(None);
-    }
-    let now = tools.clock.now();
-    let current = store::load(tools.backend, name)?;
-    Ok(current
-        .filter(|current| {
-            !current.record().erased && current.access().is_some() && (tools.serves)(current.record())
-        })
-        .filter(|current| {
-            policy::seconds_left(current.record(), now).is_none_or(|left| left >= policy::NEED_NOT_WAIT)
-        })
-        .map(Done::NeedNotWait))
-}
-
-fn adopt(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Option<Done>, Error> {
-    let current = present(tools, &seen.record().name)?;
-    Ok(is_to_be_adopted(tools, seen, &current, ask).then_some(Done::Adopted(current)))
-}
-
-fn present(tools: &Tools<'_>, name: &SessionName) -> Result<Persisted, Error> {
+/// The session as it stands, if it is there and may serve.
+pub fn present(tools: &Tools<'_>, name: &SessionName) -> Result<Persisted, Error> {
     let current =
         store::load(tools.backend, name)?.filter(|current| !current.record().erased).ok_or(Error::Gone)?;
     if (tools.serves)(current.record()) { Ok(current) } else { Err(Error::NotGranted) }
-}
-
-/// A changed session is judged anew, and a good token in it is adopted even by a forced caller, where it is
-/// another one than that caller wanted to be rid of.
-fn is_to_be_adopted(tools: &Tools<'_>, seen: &Persisted, current: &Persisted, ask: Ask) -> bool {
-    let changed = current.record().generation != seen.record().generation;
-    let unforced = Ask { force: false, ..ask };
-    let good =
-        judge(current, unforced, window(tools, current.record()), tools.clock.now()) != Verdict::Refresh;
-    let another = match (seen.access(), current.access()) {
-        (Some(seen), Some(current)) => !seen.same_as(current),
-        (None, Some(_)) | (_, None) => true,
-    };
-    changed && good && (another || !ask.force)
 }
 
 /// The provider's own window for a session, where the configuration sets one.

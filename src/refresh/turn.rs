@@ -1,5 +1,6 @@
 //! Waiting for one's turn: the one loop that waits for a lock, for a refresh as for a store or an erase.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -102,6 +103,17 @@ impl Locks {
             }
             pause = FIRST_PAUSE;
         }
+    }
+
+    /// Takes over the lock that another process of ours holds and has handed on.
+    pub fn take_over(
+        &self,
+        file: File,
+        slot: &SlotName,
+        storage: Storage,
+        clock: &dyn Clock,
+    ) -> Result<Guard, lock::Error> {
+        lock::take_over(file, &self.folder(storage)?, slot, storage, clock.now(), &self.keep)
     }
 
     /// Tries once, without waiting.

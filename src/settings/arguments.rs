@@ -6,6 +6,7 @@ use crate::dialect::{Dialect, Rendered, Verb};
 use crate::message::Request;
 use crate::session::Storage;
 use crate::text::Escaped;
+use crate::worker;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub enum Command {
         /// The reply as JSON.
         json: bool,
     },
+    /// Another process of this program: the order comes on stdin, a lock in standard error's place.
+    Worker,
 }
 
 /// A command line that needs no session: help and version texts, or a complaint about the arguments.
@@ -90,6 +93,7 @@ pub fn grammar() -> clap::Command {
                 .arg(clap::Arg::new("fix").long("fix").action(clap::ArgAction::SetTrue).help("Mend what can be mended"))
                 .arg(json()),
         )
+        .subcommand(clap::Command::new(worker::COMMAND).hide(true))
         .arg(
             clap::Arg::new("storage").long("storage").global(true).value_name("keyring|plaintext").help(
                 "Where sessions are, for this call only; CLAVIGER_STORAGE and config.toml come after it",
@@ -111,6 +115,9 @@ fn asked(matches: &clap::ArgMatches) -> Result<Command, Usage> {
     let Some((word, matches)) = matches.subcommand() else { return Err(usage("no command is given")) };
     if let Some((verb, _)) = Verb::ALL.into_iter().find(|(_, known)| *known == word) {
         return Ok(Command::Protocol { dialect: Dialect::Native, verb });
+    }
+    if word == worker::COMMAND {
+        return Ok(Command::Worker);
     }
     let (request, matches) = match (word, matches.subcommand()) {
         ("doctor", _) => (Request::Doctor { fix: matches.get_flag("fix") }, matches),

@@ -11,13 +11,14 @@ use claviger::clock::Clock;
 use claviger::dialect::{Dialect, Rendered, Verb};
 use claviger::engine::World;
 use claviger::http::{Error, Http, Post, Reply};
-use claviger::lock::KeepUntilExit;
+use claviger::lock::{Guard, KeepUntilExit};
 use claviger::message::Request;
 use claviger::refresh::turn::Locks;
 use claviger::session::{SlotName, Storage};
 use claviger::settings::{Command, Invocation};
 use claviger::store::{self, Backend, index::Index, mode::Pin, plaintext::Plaintext};
 use claviger::time::Timestamp;
+use claviger::worker::{Ended, Worker};
 
 use super::faults::{Faulty, Plan};
 
@@ -236,6 +237,15 @@ impl Clock for Hands {
     }
 }
 
+/// No process but this one: every refresh is carried out here.
+pub struct Nobody;
+
+impl Worker for Nobody {
+    fn carry_out(&self, _: &Guard, _: &[u8]) -> Ended {
+        Ended::NotDone
+    }
+}
+
 /// What a scripted server says next.
 pub enum Line {
     Reply { status: u16, content_type: Option<String>, retry_after: Option<String>, body: String },
@@ -366,6 +376,7 @@ impl Machine {
                 http: &self.server,
                 clock: &self.clock,
                 locks: &locks,
+                worker: &Nobody,
                 tell: &|line| self.told.borrow_mut().push(line.to_owned()),
             });
         })
