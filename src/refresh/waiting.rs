@@ -41,10 +41,16 @@ pub fn wait(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Waited, Err
     match tools.locks.take(&name.access_slot(), tools.backend.storage(), tools.clock, look)? {
         Turn::Answered(done) => Ok(Waited::Done(Box::new(done))),
         Turn::TimedOut => Err(Error::LockTimeout),
-        Turn::Mine(guard) => match adopt(tools, seen, ask)? {
-            Some(done) => Ok(Waited::Done(Box::new(done))),
-            None => left_alone().map(|()| Waited::Ours(guard)),
-        },
+        Turn::Mine(guard) => {
+            let current = present(tools, name)?;
+            if is_to_be_adopted(tools, seen, &current, ask) {
+                return Ok(Waited::Done(Box::new(Done::Adopted(current))));
+            }
+            if current.record().has_refresh_token == Some(false) {
+                return Err(Error::NoRefreshToken);
+            }
+            left_alone().map(|()| Waited::Ours(guard))
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 pub mod bus;
 pub mod faults;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub mod processes;
 pub mod record;
 #[cfg(target_os = "linux")]

@@ -7,11 +7,13 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 /// The binary under a name of its own: what runs under it is the test's, whoever started it.
+#[cfg(target_os = "linux")]
 pub struct Own {
     _folder: tempfile::TempDir,
     pub path: PathBuf,
 }
 
+#[cfg(target_os = "linux")]
 impl Own {
     pub fn binary() -> Self {
         // Beside the binary: a link needs the same file system, and nothing there forbids to run it.
@@ -34,6 +36,7 @@ impl Own {
 }
 
 /// Kills a process that runs a binary of the test's own. `false`: it was gone, and its number may be another's by now.
+#[cfg(target_os = "linux")]
 pub fn kill(own: &Own, pid: u32) -> bool {
     let Some(number) = rustix::process::Pid::from_raw(i32::try_from(pid).expect("a pid")) else {
         return false;
@@ -47,6 +50,7 @@ pub fn kill(own: &Own, pid: u32) -> bool {
 }
 
 /// The command line of a living process.
+#[cfg(target_os = "linux")]
 pub fn arguments(pid: u32) -> Option<Vec<String>> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
@@ -55,6 +59,7 @@ pub fn arguments(pid: u32) -> Option<Vec<String>> {
 }
 
 /// Whether a process is stopped by a signal.
+#[cfg(target_os = "linux")]
 pub fn is_stopped(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
