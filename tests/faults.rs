@@ -266,7 +266,7 @@ fn what_is_there_afterwards_is_the_old_session_or_the_new_and_the_reply_says_whi
     assert!(struck > 500, "only {struck} faults");
     // The one window that no client can close: the server has rotated, and the new refresh token is not written yet
     // when the process dies, or when the keyring hangs for good, which is told (R14, R15).
-    assert_eq!(lost, ["refresh that rotates, Hangs at call 5", "refresh that rotates, DiesBefore at call 5"]);
+    assert_eq!(lost, ["refresh that rotates, Hangs at call 6", "refresh that rotates, DiesBefore at call 6"]);
     println!("{struck} faults");
 }
 
