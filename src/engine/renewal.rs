@@ -12,8 +12,8 @@ use crate::message::{Code, Failure, Freshness, WarningCode};
 use crate::refresh::policy::Ask;
 use crate::refresh::{self, Done, Tools, Waited};
 use crate::session::{Account, Profile, Service, SessionName, Storage};
-use crate::store::Persisted;
 use crate::store::record::Record;
+use crate::store::{self, Persisted};
 use crate::worker::Ended;
 
 /// A refresh that came to nothing, as its caller hears of it.
@@ -106,7 +106,7 @@ impl Call<'_> {
         match report.fault {
             Some(fault) => Err(fault),
             // The lock is still ours: nobody can have changed what the worker saved.
-            None => refresh::present(tools, name).map_err(|error| self.fault(error, name)),
+            None => saved(tools, name).map_err(|error| self.fault(error, name)),
         }
     }
 
@@ -118,6 +118,17 @@ impl Call<'_> {
             _ => Some(Freshness::Stale),
         };
         Fault { failure: error::of_refresh(error, name, self.login_command(&name.service)), instead }
+    }
+}
+
+/// What a worker saved. The service behind the keyring may have been started anew while it worked: our first call then
+/// finds its end of the connection gone, and the second makes another.
+fn saved(tools: &Tools<'_>, name: &SessionName) -> Result<Persisted, refresh::Error> {
+    match refresh::present(tools, name) {
+        Err(refresh::Error::Store(store::Error::Unavailable { .. } | store::Error::Failed { .. })) => {
+            refresh::present(tools, name)
+        }
+        first => first,
     }
 }
 
@@ -162,7 +173,11 @@ pub(super) fn carry_out(
     let serves = |record: &Record| call.may_serve(record, &wanted);
     let tools = tools(world, storage, &serves);
     let ask = Ask { min_validity: None, force: order.force };
-    let fault = refresh::transact(&tools, &guard, &name, ask).err().map(|error| call.fault(error, &name));
+    let fault = match refresh::transact(&tools, &guard, &name, ask) {
+        // Some keyrings open their items to one process at a time, and have opened them to the one that was called.
+        Err(refresh::Error::Store(store::Error::Locked(_))) => return false,
+        transacted => transacted.err().map(|error| call.fault(error, &name)),
+    };
     let keep = world.locks.keep.is_set();
     let said = Report { fault, keep, repaired: world.plaintext.repaired() };
     let heard = serde_json::to_vec(&said).is_ok_and(|said| report(&said));
