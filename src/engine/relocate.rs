@@ -13,6 +13,7 @@ use super::place::Locked;
 use super::undo::Left;
 use crate::harden::Uninterrupted;
 use crate::message::{Code, Failure};
+use crate::refresh::backoff::Backoff;
 use crate::refresh::policy;
 use crate::resolve::Wanted;
 use crate::session::{SessionName, Storage};
@@ -46,6 +47,10 @@ impl Call<'_> {
         // A hint only: what it says is checked in the slot.
         let _ = self.world.index.put(&Entry::of(here.record(), to));
         self.leave(from, locks.of(from), name);
+        // Left where it is, the note of a failure would speak for a session that comes back and has been refreshed since.
+        if let Ok(backoff) = Backoff::beside(self.world.locks, &name.access_slot(), from) {
+            backoff.clear();
+        }
         Ok(Some(here))
     }
 
