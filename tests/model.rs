@@ -1,8 +1,8 @@
 //! Random sequences of calls, clocks and answers, each step held against a reference that was written from the
 //! specification alone.
 //!
-//! Every run draws the same sequences. Others are drawn with `PROPTEST_RNG_SEED=7` and the like, or `random`; more of
-//! them with `PROPTEST_CASES=50000`. Which seed it was is printed.
+//! Every run draws the same sequences. `PROPTEST_RNG_SEED=$RANDOM` draws others, `PROPTEST_CASES=50000` more of them;
+//! both are printed with a failure. With `TMPDIR=/dev/shm` no disk is waited for.
 
 #![allow(unreachable_pub, reason = "nothing outside this test can reach its parts")]
 
@@ -23,7 +23,7 @@ mod support;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
 const SEED: u64 = 1;
-const SEQUENCES: u32 = 3000;
+const SEQUENCES: u64 = 3000;
 const LONGEST: usize = 30;
 
 #[allow(clippy::disallowed_methods, reason = "the tests' own switch")]
@@ -31,35 +31,46 @@ fn said(variable: &str) -> Option<String> {
     std::env::var(variable).ok()
 }
 
-fn seed(share: u64) -> u64 {
-    let said = said("PROPTEST_RNG_SEED");
-    let seed = match said.as_deref() {
-        None => SEED,
-        Some("random") => {
-            let mut bytes = [0; 4];
-            getrandom::fill(&mut bytes).expect("random numbers");
-            u32::from_le_bytes(bytes).into()
-        }
-        Some(text) => text.parse().expect("PROPTEST_RNG_SEED is a number, or `random`"),
-    };
-    println!("PROPTEST_RNG_SEED={seed}");
-    seed * 2 + share
+/// What the sequences lead to, so that none of it goes untried unnoticed.
+#[rustfmt::skip]
+const WORDS: &[&str] = &[
+    "cached", "refreshed", "stale", "STALE", "VALIDITY_SHORT", "origin", "account", "default", "only", "revoked",
+    "failed", "unsupported", "skipped", "NOT_FOUND", "ACCOUNT_NOT_FOUND", "BAD_REQUEST", "CONFLICT",
+    "AUTH_REFRESH_EXPIRED", "AUTH_REFRESH_UNAVAILABLE", "AUTH_REFRESH_TRANSIENT", "PROVIDER_REJECTED",
+    "ENDPOINT_NOT_FOUND", "TLS_UNTRUSTED", "NO_ACCOUNT_SELECTED",
+];
+
+/// A number the environment gives.
+fn given(variable: &str, otherwise: u64) -> u64 {
+    said(variable).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
 /// One of two equal shares of the sequences: the two run side by side.
 fn share(share: u64) {
-    let cases = said("PROPTEST_CASES").map_or(SEQUENCES, |text| text.parse().expect("a number"));
+    let (seed, cases) = (given("PROPTEST_RNG_SEED", SEED), given("PROPTEST_CASES", SEQUENCES));
+    println!("PROPTEST_RNG_SEED={seed} PROPTEST_CASES={cases}");
     let config = Config {
-        cases: cases / 2,
-        rng_seed: RngSeed::Fixed(seed(share)),
+        cases: u32::try_from(cases / 2).expect("not too many"),
+        rng_seed: RngSeed::Fixed(seed * 2 + share),
         failure_persistence: None,
         max_shrink_iters: 20_000,
         ..Config::default()
     };
-    let outcome = TestRunner::new(config)
-        .run(&steps::sequences(LONGEST), |sequence| play::play(&sequence).map_err(TestCaseError::fail));
+    let tally = play::Tally::default();
+    let outcome = TestRunner::new(config).run(&steps::sequences(LONGEST), |sequence| {
+        play::play(&sequence, &tally).map_err(TestCaseError::fail)
+    });
     match outcome {
-        Ok(()) => {}
+        Ok(()) => {
+            let words = tally.into_inner();
+            println!("{words:?}");
+            for word in WORDS.iter().filter(|_| cases >= SEQUENCES) {
+                assert!(
+                    words.get(*word).is_some_and(|times| *times > 4),
+                    "{word} is hardly ever seen: {words:?}"
+                );
+            }
+        }
         Err(TestError::Fail(why, least)) => {
             panic!("program and reference part\n\n{}\n{why}\n", play::legible(&least))
         }

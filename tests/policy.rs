@@ -133,6 +133,47 @@ fn a_dead_refresh_token_is_not_called_an_expired_access_token() {
 }
 
 #[test]
+fn a_dead_refresh_token_keeps_its_code_though_another_failure_came_just_before() {
+    let machine = machine(0);
+    answers(&machine, 503, "{}", Some("300"));
+    assert_eq!(get(&machine)["error"]["code"], "AUTH_REFRESH_TRANSIENT");
+    answers(&machine, 400, r#"{"error":"invalid_grant"}"#, None);
+    assert_eq!(get_forced(&machine)["error"]["code"], "AUTH_REFRESH_EXPIRED");
+    assert_eq!(get(&machine)["error"]["code"], "AUTH_REFRESH_EXPIRED");
+    assert_eq!(asked(&machine), 2);
+}
+
+#[test]
+fn a_failure_noted_before_the_clock_was_put_back_is_no_part_of_the_row() {
+    let machine = machine(0);
+    for _ in 0..4 {
+        answers(&machine, 503, "{}", None);
+        get_forced(&machine);
+    }
+    machine.clock.now.set(machine.clock.now.get() - 3600);
+    answers(&machine, 503, "{}", None);
+    get_forced(&machine);
+    machine.clock.now.set(machine.clock.now.get() + 2);
+    answers(&machine, 200, GRANT, None);
+    assert_eq!(get(&machine)["outcome"], "refreshed");
+}
+
+#[test]
+fn what_failed_before_a_move_says_nothing_of_the_session_that_comes_back() {
+    let machine = machine(0);
+    answers(&machine, 503, "{}", Some("300"));
+    get(&machine);
+    assert_eq!(machine.people(Request::MoveStorage(Storage::Plaintext)).exit, 0);
+    answers(&machine, 200, GRANT, None);
+    assert_eq!(get(&machine)["outcome"], "refreshed");
+    assert_eq!(machine.people(Request::MoveStorage(Storage::Keyring)).exit, 0);
+    answers(&machine, 200, GRANT, None);
+    let wanted = json!({ "service": SERVICE, "minValidity": 7200 });
+    machine.clock.now.set(machine.clock.now.get() + 60);
+    assert_eq!(call(&machine, Verb::Get, &wanted)["outcome"], "refreshed");
+}
+
+#[test]
 fn a_forced_refresh_and_one_that_is_due_send_the_same_and_keep_the_same() {
     let kept = |forced: bool| {
         let machine = machine(0);
@@ -212,6 +253,19 @@ fn a_move_that_is_repeated_leaves_a_default_chosen_in_between() {
         assert_eq!(machine.people(Request::MoveStorage(to)).exit, 0);
         assert_eq!(get(&machine)["account"], "bob");
     }
+}
+
+#[test]
+fn a_rejected_token_is_dropped_wherever_it_is_stored() {
+    let machine = machine(3600);
+    let key = json!({ "service": OTHER, "account": "bob", "accessToken": "AT1" });
+    call(&machine, Verb::Store, &key);
+    let erase = json!({ "service": OTHER, "accessToken": "AT1" });
+    assert_eq!(call(&machine, Verb::Erase, &erase)["erased"], json!(true));
+    assert!(
+        !machine.keyring.slots.borrow().values().any(|slot| String::from_utf8_lossy(slot).contains("AT1"))
+    );
+    assert_eq!(call(&machine, Verb::Erase, &erase)["erased"], json!(false));
 }
 
 #[test]

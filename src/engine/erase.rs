@@ -63,7 +63,7 @@ impl Call<'_> {
         Ok(storage)
     }
 
-    /// Drops an access token only where it is the stored one: the refresh token stays, the next `get`
+    /// Drops an access token wherever it is the stored one, and only there: the refresh token stays, the next `get`
     /// refreshes. A static session that matches has nothing left and ends.
     fn drop_token(
         &self,
@@ -73,6 +73,7 @@ impl Call<'_> {
     ) -> Result<Erased, Failure> {
         let backend = self.backend(storage);
         let is_it = |bundle: Option<&AccessToken>| bundle.is_some_and(|access| access.same_as(rejected));
+        let mut outcome = NOTHING;
         for name in self.find_all(wanted, storage)? {
             let seen = match store::load(backend, &name) {
                 Ok(seen) => seen,
@@ -82,11 +83,16 @@ impl Call<'_> {
             };
             let Some(seen) = seen.filter(|seen| is_it(seen.access())) else { continue };
             if seen.record().is_static() {
-                return self.end_session(&name, Some(rejected), storage);
+                let ended = self.end_session(&name, Some(rejected), storage)?;
+                outcome.erased |= ended.erased;
+                if ended.revocation != Revocation::Skipped {
+                    outcome.revocation = ended.revocation;
+                }
+                continue;
             }
             let guard = self.lock(&name, storage)?;
             let current = store::load(backend, &name)?.filter(|current| is_it(current.access()));
-            let Some(current) = current else { return Ok(NOTHING) };
+            let Some(current) = current else { continue };
             let Bundle { record, .. } = current.into_bundle();
             let record = Record { generation: record.generation.saturating_add(1), ..record };
             store::save_checked(backend, &guard, Bundle { record, access: None }).map_err(|rejected| {
@@ -94,9 +100,9 @@ impl Call<'_> {
                 let message = format!("{}; the token may have been dropped all the same", failure.message);
                 Failure { message, hint: "erase it once more, or force a refresh".to_owned(), ..failure }
             })?;
-            return Ok(Erased { erased: true, revocation: Revocation::Skipped });
+            outcome.erased = true;
         }
-        Ok(NOTHING)
+        Ok(outcome)
     }
 
     /// Ends the session meant. Unlike a `get`, it never falls back to a shorter path: ending the session of

@@ -84,7 +84,8 @@ impl Backoff {
 
     /// Notes a failure; called by the holder of the session's lock.
     pub fn failed(&self, now: Timestamp, retry_after: Option<i64>, why: &str) {
-        let failures = self.read().map_or(1, |note| note.failures.saturating_add(1));
+        let row = self.read().filter(|note| note.at <= now);
+        let failures = row.map_or(1, |note| note.failures.saturating_add(1));
         let why = if why.len() > TEXT_BYTES { "" } else { why };
         if let Ok(bytes) = serde_json::to_vec(&NoteOut { at: now, failures, retry_after, why }) {
             // Without the note the server is asked once more than need be.

@@ -169,6 +169,8 @@ pub fn transact(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) 
         }
         Err(Error::Refused(Refused::InvalidGrant { description })) => {
             save::bury(tools, guard, current, &entry)?;
+            // The tombstone speaks from now on; a failure before it must not.
+            backoff.clear();
             Err(Error::Dead { description, interrupted })
         }
         Err(error) => {

@@ -1,5 +1,6 @@
 //! Plays a sequence against the program and the reference at once.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -18,7 +19,8 @@ const START: &str = "2026-01-01T00:00:00Z";
 const SECRET: &str = "rtok";
 
 /// A machine, what the reference makes of it, and what has been given out.
-struct Stage {
+struct Stage<'a> {
+    tally: &'a Tally,
     machine: Machine,
     reference: Reference,
     oracle: Oracle,
@@ -33,12 +35,16 @@ struct Seen {
     sent: Vec<(String, String)>,
 }
 
+/// How often each outcome, code and warning has been seen.
+pub type Tally = RefCell<BTreeMap<String, usize>>;
+
 /// Plays it to the end, or says at which step program and reference part, and how.
-pub fn play(sequence: &Sequence) -> Result<(), String> {
+pub fn play(sequence: &Sequence, tally: &Tally) -> Result<(), String> {
     let machine = Machine::new(START);
     machine.one_folder.set(sequence.one_folder);
     let reference = Reference { now: machine.clock.now.get(), ..Reference::default() };
-    let mut stage = Stage { machine, reference, oracle: Oracle::default(), given: Vec::new(), count: 0 };
+    let mut stage =
+        Stage { tally, machine, reference, oracle: Oracle::default(), given: Vec::new(), count: 0 };
     for (number, step) in sequence.steps.iter().enumerate() {
         stage.step(step).map_err(|why| format!("at step {}: {why}", number + 1))?;
     }
@@ -54,7 +60,7 @@ pub fn legible(sequence: &Sequence) -> String {
     text
 }
 
-impl Stage {
+impl Stage<'_> {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         self.count += 1;
         let (access, refresh) = (format!("at{}", self.count), format!("{SECRET}{}", self.count));
@@ -70,6 +76,7 @@ impl Stage {
                 if let Some(client) = store.client {
                     self.oracle.gave(&refresh, client.endpoint, client.revocation);
                 }
+                let access = self.given.last().filter(|_| store.again).cloned().unwrap_or(access);
                 let request = store_request(store, &access, &refresh, self.reference.now);
                 let outcomes = vec![self.reference.store(store, &access, &refresh)];
                 self.given.push(access.clone());
@@ -157,6 +164,7 @@ impl Stage {
             if outcome.exit == seen.exit && outcome.reply == seen.reply && sent == seen.sent && kept == stored
             {
                 self.reference = outcome.after;
+                self.count_in(&seen.reply);
                 return Ok(());
             }
             expected.push(format!(
@@ -175,6 +183,14 @@ impl Stage {
             seen.sent,
             shown(&stored)
         ))
+    }
+
+    fn count_in(&self, reply: &Value) {
+        let warnings = reply["warnings"].as_array().into_iter().flatten();
+        let words = [&reply["outcome"], &reply["matchedBy"], &reply["error"]["code"], &reply["revocation"]];
+        for word in words.into_iter().chain(warnings).filter_map(Value::as_str) {
+            *self.tally.borrow_mut().entry(word.to_owned()).or_default() += 1;
+        }
     }
 
     /// Everything in both backends, by slot name; of each value what the reference knows of.

@@ -173,7 +173,7 @@ impl Reference {
             let pinned = after.defaults.entry((service, profile.clone()));
             match request.make_default {
                 Some(false) => {}
-                Some(true) => drop(pinned.insert_entry(request.account.to_owned())),
+                Some(true) => request.account.clone_into(pinned.or_default()),
                 None => drop(pinned.or_insert_with(|| request.account.to_owned())),
             }
         }
@@ -247,13 +247,13 @@ impl Reference {
         let default = self.defaults.get(&(service.clone(), profile.clone()));
         match (request.account, default, granted.as_slice()) {
             (_, _, []) => after.comes_to(0, nothing),
-            (None, Some(default), granted) => match granted.iter().find(|(name, _)| name.1 == *default) {
-                Some((name, _)) => self.ends(name, answer),
-                None => {
-                    after.unpin(&service, &(service.clone(), default.clone(), profile));
-                    after.comes_to(0, nothing)
+            (None, Some(default), granted) => {
+                if let Some((name, _)) = granted.iter().find(|(name, _)| name.1 == *default) {
+                    return self.ends(name, answer);
                 }
-            },
+                after.unpin(&service, &(service.clone(), default.clone(), profile));
+                after.comes_to(0, nothing)
+            }
             (_, _, [(name, _)]) => self.ends(name, answer),
             _ => after.fails("NO_ACCOUNT_SELECTED"),
         }

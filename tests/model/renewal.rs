@@ -125,7 +125,7 @@ impl Reference {
         }
         if let Some((dead, at)) = &session.dead {
             let age = now - at;
-            let over = age < -300 || age >= 86_400 || (asked.get.force && age >= 600);
+            let over = !(-300..86_400).contains(&age) || (asked.get.force && age >= 600);
             if dead == token && !over {
                 return self.fails_to_renew(asked, "AUTH_REFRESH_EXPIRED", None);
             }
@@ -163,6 +163,7 @@ impl Reference {
             Answer::InvalidGrant { .. } => {
                 session.dead = session.refresh.clone().map(|token| (token, now));
                 session.generation += 1;
+                self.failures.remove(asked.name);
                 self.fails_to_renew(asked, "AUTH_REFRESH_EXPIRED", None)
             }
             Answer::InvalidClient => self.fails_to_renew(asked, "PROVIDER_REJECTED", None),

@@ -46,9 +46,12 @@ const CLIENTS: [Client; 6] = [
 ];
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "so has the request")]
 pub struct Store {
     pub service: &'static str,
     pub account: &'static str,
+    /// With the access token that was given out last, as somebody does who has one for two services.
+    pub again: bool,
     pub profile: bool,
     pub label: bool,
     pub services: Vec<&'static str>,
@@ -123,14 +126,17 @@ pub struct Sequence {
 }
 
 pub fn sequences(longest: usize) -> impl Strategy<Value = Sequence> {
-    (any::<bool>(), vec(step(), 1..=longest)).prop_map(|(one_folder, steps)| Sequence { one_folder, steps })
+    // Where nothing is stored, nothing happens.
+    let first = vec(store().prop_map(Step::Store), 1..=3);
+    (any::<bool>(), first, vec(step(), 1..=longest - 3))
+        .prop_map(|(one_folder, first, then)| Sequence { one_folder, steps: [first, then].concat() })
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        5 => store().prop_map(Step::Store),
+        3 => store().prop_map(Step::Store),
         12 => (get(), answers()).prop_map(|(get, answer)| Step::Get(get, answer)),
-        3 => (erase(), answers()).prop_map(|(erase, answer)| Step::Erase(erase, answer)),
+        2 => (erase(), answers()).prop_map(|(erase, answer)| Step::Erase(erase, answer)),
         1 => proptest::option::of(select(&SERVICES[..])).prop_map(Step::List),
         1 => any::<bool>().prop_map(|to_files| Step::Move { to_files }),
         6 => clock().prop_map(Step::Clock),
@@ -139,15 +145,15 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Mostly the same few, so that steps meet.
 fn service() -> impl Strategy<Value = &'static str> {
-    prop_oneof![4 => Just(SERVICES[0]), 4 => select(&SERVICES[..])]
+    prop_oneof![6 => Just(SERVICES[0]), 4 => select(&SERVICES[..])]
 }
 
 fn account() -> impl Strategy<Value = &'static str> {
-    prop_oneof![4 => Just(ACCOUNTS[0]), 3 => select(&ACCOUNTS[..])]
+    prop_oneof![7 => Just(ACCOUNTS[0]), 3 => select(&ACCOUNTS[..])]
 }
 
 fn profile() -> impl Strategy<Value = bool> {
-    proptest::bool::weighted(0.15)
+    proptest::bool::weighted(0.1)
 }
 
 fn lifetime() -> impl Strategy<Value = i64> {
@@ -164,7 +170,8 @@ fn expiry() -> impl Strategy<Value = Expiry> {
 }
 
 fn store() -> impl Strategy<Value = Store> {
-    let who = (service(), account(), profile(), proptest::bool::weighted(0.3));
+    let who =
+        (service(), account(), proptest::bool::weighted(0.15), profile(), proptest::bool::weighted(0.3));
     let client = prop_oneof![
         4 => Just(Some(CLIENTS[1])),
         4 => select(&CLIENTS[..]).prop_map(Some),
@@ -178,13 +185,14 @@ fn store() -> impl Strategy<Value = Store> {
     );
     (who, how, what).prop_map(
         |(
-            (service, account, profile, label),
+            (service, account, again, profile, label),
             (refresh, client, expiry),
             (services, make_default, replace),
         )| {
             Store {
                 service,
                 account,
+                again,
                 profile,
                 label,
                 services,
