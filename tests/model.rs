@@ -2,7 +2,7 @@
 //! specification alone.
 //!
 //! Every run draws the same sequences. `PROPTEST_RNG_SEED=$RANDOM` draws others, `PROPTEST_CASES=50000` more of them;
-//! both are printed with a failure. With `TMPDIR=/dev/shm` no disk is waited for.
+//! both are printed with a failure.
 
 #![allow(unreachable_pub, reason = "nothing outside this test can reach its parts")]
 

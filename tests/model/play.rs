@@ -40,7 +40,7 @@ pub type Tally = RefCell<BTreeMap<String, usize>>;
 
 /// Plays it to the end, or says at which step program and reference part, and how.
 pub fn play(sequence: &Sequence, tally: &Tally) -> Result<(), String> {
-    let machine = Machine::new(START);
+    let machine = Machine::in_memory(START);
     machine.one_folder.set(sequence.one_folder);
     let reference = Reference { now: machine.clock.now.get(), ..Reference::default() };
     let mut stage =
