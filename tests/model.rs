@@ -37,7 +37,7 @@ const WORDS: &[&str] = &[
     "cached", "refreshed", "stale", "STALE", "VALIDITY_SHORT", "origin", "account", "default", "only", "revoked",
     "failed", "unsupported", "skipped", "NOT_FOUND", "ACCOUNT_NOT_FOUND", "BAD_REQUEST", "CONFLICT",
     "AUTH_REFRESH_EXPIRED", "AUTH_REFRESH_UNAVAILABLE", "AUTH_REFRESH_TRANSIENT", "PROVIDER_REJECTED",
-    "ENDPOINT_NOT_FOUND", "TLS_UNTRUSTED", "NO_ACCOUNT_SELECTED",
+    "ENDPOINT_NOT_FOUND", "TLS_UNTRUSTED", "NO_ACCOUNT_SELECTED", "INTERNAL",
 ];
 
 /// A number the environment gives.

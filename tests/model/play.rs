@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use claviger::dialect::{Rendered, Verb};
 use claviger::message::Request;
@@ -10,8 +11,9 @@ use claviger::session::Storage;
 use serde_json::{Value, json};
 
 use super::reference::{Outcome, Reference, Session};
-use super::server::{Answer, Fresh, Oracle};
+use super::server::{Answer, Fresh, Oracle, USUAL};
 use super::steps::{Clock, Erase, Expiry, Get, LABEL, PROFILE, Sequence, Step, Store, Token};
+use crate::support::faults::{Fault, Plan};
 use crate::support::world::Machine;
 
 const START: &str = "2026-01-01T00:00:00Z";
@@ -86,6 +88,21 @@ impl Stage<'_> {
                 let outcomes = self.reference.get(get, *answer, &access, &refresh);
                 self.given.push(access.clone());
                 self.call(Verb::Get, &get_request(get), *answer, (&access, &refresh), outcomes)
+            }
+            Step::Dies { get, at, after } => {
+                let mut outcomes = self.reference.get(get, USUAL, &access, &refresh);
+                outcomes.extend(self.reference.dies(&outcomes));
+                self.given.push(access.clone());
+                let fault = if *after { Fault::DiesAfter } else { Fault::DiesBefore };
+                // Who dies in a search has filled some of the index, and no reply says which.
+                let plan = self.reference.meant(get).is_ok().then(|| Rc::new(Plan::new(fault, *at)));
+                *self.machine.plan.borrow_mut() = plan;
+                let went = self.call(Verb::Get, &get_request(get), USUAL, (&access, &refresh), outcomes);
+                *self.machine.plan.borrow_mut() = None;
+                for session in self.reference.sessions.values() {
+                    self.oracle.forgives(session.refresh.as_deref().unwrap_or_default());
+                }
+                went
             }
             Step::Erase(erase, answer) => {
                 let token = erase.token.map(|token| self.names(token));

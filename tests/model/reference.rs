@@ -81,6 +81,7 @@ pub fn error(code: &str, retry_after: Option<i64>) -> (u8, Value) {
         "AUTH_REFRESH_TRANSIENT" => 4,
         "PROVIDER_REJECTED" | "ENDPOINT_NOT_FOUND" | "TLS_UNTRUSTED" => 6,
         "NO_ACCOUNT_SELECTED" => 7,
+        "INTERNAL" => 70,
         _ => unreachable!("{code}"),
     };
     let mut error = json!({ "code": code, "retryable": exit == 4 });
@@ -129,6 +130,14 @@ impl Reference {
             has_refresh: session.refresh.is_some(),
         };
         self.index.insert(name.clone(), entry);
+    }
+
+    /// Whoever finds no session by the index has searched the backend, and the index knows what is there (A8).
+    pub fn searched(mut self) -> Self {
+        for name in self.sessions.keys().cloned().collect::<Vec<_>>() {
+            self.note_in_index(&name);
+        }
+        self
     }
 
     pub fn store(&self, request: &Store, access: &str, refresh: &str) -> Outcome {
@@ -208,7 +217,8 @@ impl Reference {
             Some(account) if named => name.1 == account,
             account => label == account,
         };
-        let mut after = self.clone();
+        let none = !meant.iter().any(|(name, label, _)| fits(name, *label));
+        let mut after = if none { self.clone().searched() } else { self.clone() };
         let mut erased = false;
         for (name, label, access) in meant {
             if access.as_deref() != Some(token) || !fits(&name, label) {
@@ -246,13 +256,13 @@ impl Reference {
         let granted = one_per_account(&service, granted);
         let default = self.defaults.get(&(service.clone(), profile.clone()));
         match (request.account, default, granted.as_slice()) {
-            (_, _, []) => after.comes_to(0, nothing),
+            (_, _, []) => after.searched().comes_to(0, nothing),
             (None, Some(default), granted) => {
                 if let Some((name, _)) = granted.iter().find(|(name, _)| name.1 == *default) {
                     return self.ends(name, answer);
                 }
                 after.unpin(&service, &(service.clone(), default.clone(), profile));
-                after.comes_to(0, nothing)
+                after.searched().comes_to(0, nothing)
             }
             (_, _, [(name, _)]) => self.ends(name, answer),
             _ => after.fails("NO_ACCOUNT_SELECTED"),
@@ -327,11 +337,9 @@ impl Reference {
         let moved = if self.in_files == to_files { 0 } else { self.sessions.len() };
         after.in_files = to_files;
         if moved > 0 {
-            for name in self.sessions.keys() {
-                after.note_in_index(name);
-                after.failures.remove(name);
-            }
+            after.failures.clear();
         }
+        let after = after.searched();
         let storage = after.storage();
         after.comes_to(0, json!({ "version": 1, "storage": storage, "moved": moved }))
     }

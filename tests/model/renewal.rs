@@ -50,7 +50,8 @@ impl Reference {
     pub fn get(&self, get: &Get, answer: Answer, access: &str, refresh: &str) -> Vec<Outcome> {
         let (name, matched) = match self.meant(get) {
             Ok(meant) => meant,
-            Err(code) => return vec![self.fails(code)],
+            Err(code @ "NO_ACCOUNT_SELECTED") => return vec![self.fails(code)],
+            Err(code) => return vec![self.clone().searched().fails(code)],
         };
         let session = &self.sessions[&name];
         let asked = Asked { get, name: &name, matched };
@@ -75,6 +76,23 @@ impl Reference {
                 vec![good.serves(&asked, "cached", &[]), due]
             }
         }
+    }
+
+    /// What may be there when the process dies in one of these refreshes: all as it was, the new refresh token beside the
+    /// old access token (R14), or both; what comes behind them is not done yet.
+    pub fn dies(&self, whole: &[Outcome]) -> Vec<Outcome> {
+        let (exit, reply) = error("INTERNAL", None);
+        let dead = |after, sent| Outcome { after, exit, reply: reply.clone(), sent };
+        let mut outcomes = vec![dead(self.clone(), None)];
+        for done in whole.iter().filter(|done| done.sent.is_some()) {
+            let mut half = self.clone();
+            for (name, session) in &mut half.sessions {
+                session.refresh.clone_from(&done.after.sessions[name].refresh);
+            }
+            let full = Self { sessions: done.after.sessions.clone(), ..self.clone() };
+            outcomes.extend([self.clone(), half, full].map(|after| dead(after, done.sent.clone())));
+        }
+        outcomes
     }
 
     fn serves(&self, asked: &Asked<'_>, outcome: &str, warnings: &[&str]) -> Outcome {

@@ -65,6 +65,10 @@ pub enum Answer {
     Untrusted,
 }
 
+/// As most are.
+pub const USUAL: Answer =
+    Answer::Grant { rotation: Rotation::New, lifetime: ("3600", Some(3600)), scope: None };
+
 pub fn answers() -> impl Strategy<Value = Answer> {
     let rotation = select(vec![
         Rotation::New,
@@ -164,6 +168,11 @@ pub struct Oracle {
 impl Oracle {
     pub fn gave(&mut self, token: &str, endpoint: &str, revocation: Option<&str>) {
         self.homes.insert(token.to_owned(), [Some(endpoint.to_owned()), revocation.map(str::to_owned)]);
+    }
+
+    /// The answer died with the process that it was for: what it still has is all it can send.
+    pub fn forgives(&mut self, token: &str) {
+        self.spent.remove(token);
     }
 
     /// Judges a request, and notes what the answer to it does.

@@ -109,6 +109,12 @@ pub enum Clock {
 pub enum Step {
     Store(Store),
     Get(Get, Answer),
+    /// The process dies in mid-`get`, before or after so many calls of the store.
+    Dies {
+        get: Get,
+        at: usize,
+        after: bool,
+    },
     Erase(Erase, Answer),
     List(Option<&'static str>),
     /// All sessions to files, or back.
@@ -136,6 +142,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => store().prop_map(Step::Store),
         12 => (get(), answers()).prop_map(|(get, answer)| Step::Get(get, answer)),
+        1 => (get(), 0..12_usize, any::<bool>()).prop_map(|(get, at, after)| Step::Dies { get, at, after }),
         2 => (erase(), answers()).prop_map(|(erase, answer)| Step::Erase(erase, answer)),
         1 => proptest::option::of(select(&SERVICES[..])).prop_map(Step::List),
         1 => any::<bool>().prop_map(|to_files| Step::Move { to_files }),
