@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! get    choose a session ─ load it ─ good enough? hand it out ─ else refresh, then hand out what was saved
+//!        none there, and a machine grant configured? make it first
 //! store  decide where ─ lock ─ conflict? ─ index, refresh slot, access slot ─ pin
 //! erase  choose ─ lock ─ mark erased ─ revoke ─ refresh slot, access slot, index
 //! list   the index, and nothing else
@@ -15,6 +16,7 @@ mod erase;
 mod find;
 mod get;
 mod list;
+mod mint;
 mod move_all;
 mod place;
 mod relocate;

@@ -175,6 +175,42 @@ pub fn of_refresh(error: refresh::Error, name: &SessionName, login_command: Opti
     }
 }
 
+/// The errors of a machine grant: no refresh token and nobody to sign in, but a client with its secret.
+#[must_use]
+pub fn of_mint(error: refresh::Error, name: &SessionName) -> Failure {
+    let session = name.words();
+    match error {
+        refresh::Error::Refused(Refused::Rejected { error, description }) => {
+            let said = description.map_or_else(String::new, |text| format!(" (\"{}\")", Escaped(&text)));
+            Failure::new(
+                Code::ProviderRejected,
+                format!("the server refused a token for {session}: `{}`{said}", Escaped(&error)),
+                "see to the client id, its secret, its scopes and its rights at the server",
+            )
+        }
+        refresh::Error::Refused(Refused::Transient { why, retry_after }) => {
+            Failure { retry_after, ..no_token(&session, &why) }
+        }
+        refresh::Error::Http(
+            why @ (http::Error::Unsent(_) | http::Error::Broken(_) | http::Error::TooLarge),
+        ) => no_token(&session, &why.to_string()),
+        refresh::Error::Unsaved(error) => Failure::new(
+            Code::AuthStoreWriteFailed,
+            format!("the server gave a token for {session}, but it could not be kept: {error}"),
+            "see to the disk or keyring and try again",
+        ),
+        other => of_refresh(other, name, None),
+    }
+}
+
+fn no_token(session: &str, why: &str) -> Failure {
+    Failure::new(
+        Code::AuthRefreshTransient,
+        format!("there is no token for {session} just now: {}", Escaped(why)),
+        "try again later",
+    )
+}
+
 fn of_refusal(refused: Refused, session: &str) -> Failure {
     match refused {
         // Told apart before it comes here; should it come, it is what it says.

@@ -195,6 +195,8 @@ pub enum Freshness {
     Adopted,
     /// A refresh was due and failed; it is still valid.
     Stale,
+    /// There was no session, and a machine grant made one.
+    Minted,
 }
 
 /// How a session was chosen, the first that applies.

@@ -118,6 +118,12 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// The service that names this provider's new sessions.
+    #[must_use]
+    pub fn session_service(&self) -> Option<&Service> {
+        self.session.as_ref().or_else(|| self.services.first())
+    }
+
     /// Whether a session that goes to `destination` is one of this provider's: the same client at the same
     /// token endpoint, of the same issuer where both name one. A caller can claim any issuer in a `store`;
     /// the endpoint is what a secret would be sent to.
@@ -189,6 +195,19 @@ impl Client {
     }
 }
 
+/// What a machine asks for a token with: no session, no refresh token, nobody who signs in.
+#[derive(Debug)]
+pub struct Machine {
+    /// Where, and as which client.
+    pub destination: Destination,
+    /// Its proof. The secret has been read just now.
+    pub client: Client,
+    /// Scopes to ask for.
+    pub scopes: Vec<String>,
+    /// Services the session is granted for.
+    pub services: Vec<Service>,
+}
+
 /// A configuration that cannot be acted on, in words for people.
 #[derive(Debug)]
 pub struct Misconfigured {
@@ -206,4 +225,8 @@ pub trait Clients {
     fn client_for(&self, services: &[Service], destination: &Destination) -> Result<Client, Misconfigured>;
     /// The window of the provider that owns a destination, in seconds, where it sets one.
     fn min_validity(&self, services: &[Service], destination: &Destination) -> Option<i64>;
+    /// Whether sessions named after a service get their tokens by a machine grant.
+    fn mints(&self, session: &Service) -> bool;
+    /// The machine grant for such sessions. A secret that cannot be read and an endpoint that is not named are errors.
+    fn machine(&self, session: &Service) -> Result<Option<Machine>, Misconfigured>;
 }

@@ -19,18 +19,22 @@ const FRESH: &str =
 
 /// What a `get` carries from the choice of its session to its reply.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    service: &'a Service,
-    ask: Ask,
-    matched_by: MatchedBy,
+pub(super) struct Asked<'a> {
+    pub(super) service: &'a Service,
+    pub(super) ask: Ask,
+    pub(super) matched_by: MatchedBy,
 }
 
 impl Call<'_> {
     pub(super) fn get(&self, request: &Get) -> Result<Outcome, Failure> {
-        self.where_they_are(
+        let result = self.where_they_are(
             |mode| self.awake(|| self.get_in(mode, request)),
             |result| result.as_ref().is_err_and(is_missing),
-        )
+        );
+        match result {
+            Err(missing) if is_missing(&missing) => self.minted(request, missing),
+            result => result,
+        }
     }
 
     fn get_in(&self, mode: Mode, request: &Get) -> Result<Outcome, Failure> {
@@ -47,6 +51,9 @@ impl Call<'_> {
         let ask = Ask { min_validity: request.min_validity, force: request.force_refresh };
         let asked = Asked { service: &request.service, ask, matched_by };
         let window = configured_window(&self.world.settings.providers, session.record());
+        if self.is_of_another_client(&session) {
+            return self.refreshed(&session, asked);
+        }
         match policy::judge(&session, ask, window, self.world.clock.now()) {
             Verdict::Serve => self.hand_out(session, Freshness::Cached, asked),
             Verdict::ServeShort => {
@@ -95,7 +102,7 @@ impl Call<'_> {
 
     /// The one way a token becomes part of a reply: from what the store loaded or saved (I2), and only for a
     /// service it was granted for (I11).
-    fn hand_out(
+    pub(super) fn hand_out(
         &self,
         session: Persisted,
         freshness: Freshness,

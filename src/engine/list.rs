@@ -36,6 +36,6 @@ pub(super) fn capabilities() -> Outcome {
     Outcome::Capabilities(Capabilities {
         storages: vec![Storage::Keyring, Storage::Plaintext],
         dialects: Dialect::ALL.iter().map(|(_, word)| *word).collect(),
-        grants: vec!["refresh_token"],
+        grants: vec!["refresh_token", "client_credentials"],
     })
 }

@@ -9,6 +9,7 @@ use super::{Call, World};
 use crate::error;
 use crate::lock::Guard;
 use crate::message::{Code, Failure, Freshness, WarningCode};
+use crate::provider::Clients as _;
 use crate::refresh::policy::Ask;
 use crate::refresh::{self, Done, Tools, Waited};
 use crate::session::{Account, Profile, Service, SessionName, Storage};
@@ -36,6 +37,8 @@ struct Order {
     /// The service a token is wanted for.
     wanted: String,
     force: bool,
+    /// The session is not there and is to be made.
+    make: bool,
 }
 
 /// What a worker says.
@@ -57,17 +60,39 @@ impl Call<'_> {
         wanted: &Service,
         ask: Ask,
     ) -> Result<(Persisted, Freshness), Fault> {
-        let name = &session.record().name;
+        self.obtained(&session.record().name, session.storage(), Some(session), wanted, ask)
+    }
+
+    /// Makes a session that is not there, with a token by a machine grant, or finds that somebody else has.
+    pub(super) fn made(
+        &self,
+        name: &SessionName,
+        storage: Storage,
+        wanted: &Service,
+        ask: Ask,
+    ) -> Result<(Persisted, Freshness), Fault> {
+        self.obtained(name, storage, None, wanted, ask)
+    }
+
+    fn obtained(
+        &self,
+        name: &SessionName,
+        storage: Storage,
+        seen: Option<&Persisted>,
+        wanted: &Service,
+        ask: Ask,
+    ) -> Result<(Persisted, Freshness), Fault> {
         let serves = |record: &Record| self.may_serve(record, wanted);
-        let tools = tools(self.world, session.storage(), &serves);
-        match refresh::wait(&tools, session, ask).map_err(|error| self.fault(error, name))? {
+        let tools = tools(self.world, storage, &serves);
+        match refresh::wait(&tools, name, seen, ask).map_err(|error| self.fault(error, name))? {
             Waited::Done(done) => Ok(match *done {
                 Done::Adopted(theirs) => (theirs, Freshness::Adopted),
                 Done::NeedNotWait(current) => (current, Freshness::Cached),
             }),
             Waited::Ours(guard) => {
-                let saved = self.carried_out(&tools, &guard, name, wanted, ask)?;
-                Ok((saved, Freshness::Refreshed))
+                let order = order(name, storage, wanted, ask, seen.is_none());
+                let saved = self.carried_out(&tools, &guard, name, &order)?;
+                Ok((saved, if order.make { Freshness::Minted } else { Freshness::Refreshed }))
             }
         }
     }
@@ -77,22 +102,12 @@ impl Call<'_> {
         tools: &Tools<'_>,
         guard: &Guard,
         name: &SessionName,
-        wanted: &Service,
-        ask: Ask,
+        order: &Order,
     ) -> Result<Persisted, Fault> {
-        let order = Order {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            storage: tools.backend.storage().as_str().to_owned(),
-            service: name.service.to_string(),
-            account: name.account.as_str().to_owned(),
-            profile: name.profile.as_ref().map(|profile| profile.as_str().to_owned()),
-            wanted: wanted.to_string(),
-            force: ask.force,
-        };
-        let order = serde_json::to_vec(&order).unwrap_or_default();
-        let report = match self.world.worker.carry_out(guard, &order) {
+        let bytes = serde_json::to_vec(order).unwrap_or_default();
+        let report = match self.world.worker.carry_out(guard, &bytes) {
             Ended::NotDone => {
-                return refresh::transact(tools, guard, name, ask).map_err(|error| self.fault(error, name));
+                return done(tools, guard, name, order).map_err(|error| self.fault(error, name));
             }
             Ended::Reported(report) => serde_json::from_slice::<Report>(&report).map_err(|_| silent(name)),
             Ended::Silent => Err(silent(name)),
@@ -117,7 +132,40 @@ impl Call<'_> {
             refresh::Error::NoRefreshToken => Some(Freshness::Cached),
             _ => Some(Freshness::Stale),
         };
-        Fault { failure: error::of_refresh(error, name, self.login_command(&name.service)), instead }
+        let failure = if self.world.settings.providers.mints(&name.service) {
+            error::of_mint(error, name)
+        } else {
+            error::of_refresh(error, name, self.login_command(&name.service))
+        };
+        Fault { failure, instead }
+    }
+}
+
+fn order(name: &SessionName, storage: Storage, wanted: &Service, ask: Ask, make: bool) -> Order {
+    Order {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        storage: storage.as_str().to_owned(),
+        service: name.service.to_string(),
+        account: name.account.as_str().to_owned(),
+        profile: name.profile.as_ref().map(|profile| profile.as_str().to_owned()),
+        wanted: wanted.to_string(),
+        force: ask.force,
+        make,
+    }
+}
+
+/// The work itself, in whichever process.
+fn done(
+    tools: &Tools<'_>,
+    guard: &Guard,
+    name: &SessionName,
+    order: &Order,
+) -> Result<Persisted, refresh::Error> {
+    let ask = Ask { min_validity: None, force: order.force };
+    if order.make {
+        refresh::make(tools, guard, name, ask)
+    } else {
+        refresh::transact(tools, guard, name, ask)
     }
 }
 
@@ -172,8 +220,7 @@ pub(super) fn carry_out(
     let call = Call::new(world);
     let serves = |record: &Record| call.may_serve(record, &wanted);
     let tools = tools(world, storage, &serves);
-    let ask = Ask { min_validity: None, force: order.force };
-    let fault = match refresh::transact(&tools, &guard, &name, ask) {
+    let fault = match done(&tools, &guard, &name, &order) {
         // Some keyrings open their items to one process at a time, and have opened them to the one that was called.
         Err(refresh::Error::Store(store::Error::Locked(_))) => return false,
         transacted => transacted.err().map(|error| call.fault(error, &name)),

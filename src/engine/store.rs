@@ -64,7 +64,7 @@ impl Call<'_> {
 
     /// A move of all sessions that began while this one was written may have looked before it was there: it is sent
     /// after them. Gives where the session is.
-    fn follow(&self, name: &SessionName, mode: Mode) -> Result<Storage, Failure> {
+    pub(super) fn follow(&self, name: &SessionName, mode: Mode) -> Result<Storage, Failure> {
         let now = self.mode()?;
         let steered = !matches!(mode.source, Source::Pin | Source::Default);
         if !steered && now.source == Source::Pin && now.storage != mode.storage {
@@ -76,7 +76,7 @@ impl Call<'_> {
 
     /// The other backend, where it can be reached: it may have a copy of this session, to be left. A choice for
     /// this call only never touches it.
-    fn other_reachable(&self, name: &SessionName, mode: Mode) -> Result<Option<Storage>, Failure> {
+    pub(super) fn other_reachable(&self, name: &SessionName, mode: Mode) -> Result<Option<Storage>, Failure> {
         let other = mode.storage.other();
         if mode.source.is_ephemeral() {
             // The index decides nothing here; a damaged entry is replaced by the write to come.
@@ -274,7 +274,7 @@ impl Call<'_> {
     }
 
     /// The first store that nobody steered decides where this machine keeps its sessions.
-    fn pin(&self, mode: Mode) {
+    pub(super) fn pin(&self, mode: Mode) {
         if mode.source != Source::Default {
             return;
         }

@@ -3,7 +3,7 @@
 use crate::fields::{self, Fields, Value};
 use crate::http::{Post, Reply};
 use crate::limits::{SCOPES, SECONDS, SERVER_TEXT_BYTES, TEXT_BYTES};
-use crate::provider::{ClientProof, Destination};
+use crate::provider::{ClientProof, Destination, Machine};
 use crate::secret::{AccessToken, RefreshToken};
 use crate::time::Timestamp;
 
@@ -64,6 +64,17 @@ pub fn refresh_request(
     let mut pairs = vec![("grant_type", "refresh_token"), ("refresh_token", token.reveal())];
     pairs.extend(extra.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     super::post(&destination.token_endpoint, &destination.client_id, proof, &pairs)
+}
+
+/// A machine's request for a token in its own name (RFC 6749 section 4.4.2).
+#[must_use]
+pub fn client_credentials_request(machine: &Machine) -> Post {
+    let Machine { destination, client, scopes, services: _ } = machine;
+    let scope = scopes.join(" ");
+    let mut pairs = vec![("grant_type", "client_credentials")];
+    pairs.extend((!scope.is_empty()).then_some(("scope", scope.as_str())));
+    pairs.extend(client.token_params.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    super::post(&destination.token_endpoint, &destination.client_id, &client.proof(None), &pairs)
 }
 
 /// Reads a reply. Whatever it says, nothing here touches the stored token.

@@ -10,7 +10,9 @@
 //! ```
 
 pub mod backoff;
+mod mint;
 pub mod policy;
+mod quotes;
 mod save;
 pub mod turn;
 mod waiting;
@@ -21,17 +23,19 @@ use crate::clock::Clock;
 use crate::harden::Uninterrupted;
 use crate::http::{self, Http};
 use crate::lock::{self, Guard};
-use crate::oauth::token::{self, Granted, Refused};
-use crate::provider::{Client, Clients, Misconfigured};
+use crate::oauth::token::{self, Refused};
+use crate::provider::{Clients, Misconfigured};
 use crate::session::SessionName;
 use crate::store::index::Index;
-use crate::store::record::{Bundle, Record, RefreshEntry};
+use crate::store::record::{Bundle, ObtainedBy, Record, RefreshEntry};
 use crate::store::{self, Backend, Persisted};
 use crate::time::Timestamp;
 use backoff::{Backoff, Pause};
 use policy::Ask;
+use quotes::Sent;
 use turn::Locks;
 
+pub use mint::make;
 pub use waiting::{Waited, wait};
 
 /// What a refresh works with.
@@ -127,6 +131,9 @@ pub fn transact(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) 
     if current.record().moved_to.is_some() {
         return Err(Error::Moving);
     }
+    if is_a_machines(tools.clients, current.record()) {
+        return mint::renew(tools, guard, &backoff, current.into_bundle());
+    }
     let (current, entry) = refreshable(tools, guard, current, ask)?;
     let client = tools
         .clients
@@ -151,12 +158,13 @@ pub fn transact(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) 
         &client.token_params,
     );
     let mut rotated = None;
+    let sent = Sent::new(Some(&entry), &client);
     let answer = match tools.http.post(&post) {
         Ok(reply) => match token::read(&reply, tools.clock.now()) {
-            Ok(granted) => Ok(unquoted_scopes(granted, &entry, &client)),
+            Ok(granted) => Ok(sent.unquoted_scopes(granted)),
             Err(refused) => {
                 rotated = token::rotated(&reply);
-                Err(Error::Refused(unquoted(refused, &entry, &client)))
+                Err(Error::Refused(sent.unquoted(refused)))
             }
         },
         Err(error) => Err(Error::Http(error)),
@@ -208,6 +216,12 @@ pub fn configured_window(clients: &dyn Clients, record: &Record) -> Option<i64> 
     clients.min_validity(&record.services, &record.destination()?)
 }
 
+/// Whether a session's tokens come by a machine grant, which can be asked for another at any time.
+#[must_use]
+pub fn is_a_machines(clients: &dyn Clients, record: &Record) -> bool {
+    record.obtained_by == ObtainedBy::Mint && clients.mints(&record.name.service)
+}
+
 fn window(tools: &Tools<'_>, record: &Record) -> Option<i64> {
     configured_window(tools.clients, record)
 }
@@ -251,32 +265,4 @@ fn refreshable(
         }
         _ => Ok((bundle, entry)),
     }
-}
-
-/// A server may quote in its error what it was sent; that much of its words is not passed on (I1).
-fn unquoted(refused: Refused, entry: &RefreshEntry, client: &Client) -> Refused {
-    let harmless = |text: Option<String>| text.filter(|text| !quotes_what_was_sent(text, entry, client));
-    match refused {
-        Refused::InvalidGrant { description } => Refused::InvalidGrant { description: harmless(description) },
-        Refused::Rejected { error, description } => Refused::Rejected {
-            error: harmless(Some(error)).unwrap_or_default(),
-            description: harmless(description),
-        },
-        other @ (Refused::NoEndpoint | Refused::ProxyAuth | Refused::Transient { .. }) => other,
-    }
-}
-
-/// Scopes are a server's words too, and every reply passes them on.
-fn unquoted_scopes(granted: Granted, entry: &RefreshEntry, client: &Client) -> Granted {
-    let new = granted.refresh.as_ref();
-    let quotes = |scope: &String| {
-        quotes_what_was_sent(scope, entry, client) || new.is_some_and(|token| token.appears_in(scope))
-    };
-    let scopes = granted.scopes.filter(|scopes| !scopes.iter().any(quotes));
-    Granted { scopes, ..granted }
-}
-
-fn quotes_what_was_sent(text: &str, entry: &RefreshEntry, client: &Client) -> bool {
-    let secrets = [entry.client_secret.as_ref(), client.secret.as_ref()];
-    entry.token.appears_in(text) || secrets.into_iter().flatten().any(|secret| secret.appears_in(text))
 }

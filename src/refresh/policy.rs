@@ -2,7 +2,7 @@
 
 use crate::secret::AccessToken;
 use crate::store::Persisted;
-use crate::store::record::{ObtainedBy, Record};
+use crate::store::record::Record;
 use crate::time::Timestamp;
 
 /// What the caller asks of a token.
@@ -53,8 +53,7 @@ pub fn judge(session: &Persisted, ask: Ask, configured: Option<i64>, now: Timest
     let needed = ask.min_validity.or(configured).unwrap_or_else(|| window(record, access, expires_at));
     if left > 0 && left >= needed {
         Verdict::Serve
-    } else if record.obtained_by == ObtainedBy::Refresh && (0..FRESH).contains(&now.since(record.obtained_at))
-    {
+    } else if record.obtained_by.is_ours() && (0..FRESH).contains(&now.since(record.obtained_at)) {
         Verdict::ServeShort
     } else {
         Verdict::Refresh
@@ -94,7 +93,7 @@ fn window(record: &Record, access: &AccessToken, expires_at: Timestamp) -> i64 {
 mod tests {
     use super::*;
     use crate::session::{Account, Service, SessionName, Storage};
-    use crate::store::record::Bundle;
+    use crate::store::record::{Bundle, ObtainedBy};
 
     fn session(by: ObtainedBy, obtained_at: i64, expires_at: Option<i64>) -> Persisted {
         let service = Service::parse("https://api.example").unwrap();

@@ -52,7 +52,16 @@ pub(super) fn keep(
         pending: None,
         ..old
     };
-    let mut bundle = Bundle { record, access: Some(access) };
+    keep_access(tools, guard, Bundle { record, access: Some(access) }, deadline)
+}
+
+/// Makes an access token durable, with its record, and tells the index.
+pub(super) fn keep_access(
+    tools: &Tools<'_>,
+    guard: &Guard,
+    mut bundle: Bundle,
+    deadline: Duration,
+) -> Result<Persisted, Error> {
     let saved = loop {
         match store::save_checked(tools.backend, guard, bundle) {
             Ok(saved) => break saved,

@@ -4,7 +4,7 @@
 use super::backoff::Backoff;
 use super::policy::{self, Ask, Verdict, judge};
 use super::turn::{Moment, Turn};
-use super::{Done, Error, Tools, present, window};
+use super::{Done, Error, Tools, is_a_machines, present, window};
 use crate::lock::Guard;
 use crate::session::SessionName;
 use crate::store::{self, Persisted};
@@ -18,11 +18,17 @@ pub enum Waited {
 }
 
 /// Waits until a session that was judged due when it was read as `seen` is ours to refresh, or need not be any more.
-pub fn wait(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Waited, Error> {
-    let name = &seen.record().name;
+/// `None`: there was none that serves, and one is to be made.
+pub fn wait(
+    tools: &Tools<'_>,
+    name: &SessionName,
+    seen: Option<&Persisted>,
+    ask: Ask,
+) -> Result<Waited, Error> {
     let backoff = Backoff::beside(tools.locks, &name.access_slot(), tools.backend.storage())?;
     let known = backoff.last();
-    let left_alone = || match backoff.pause(tools.clock.now(), policy::is_valid(seen, tools.clock.now())) {
+    let valid = || seen.is_some_and(|seen| policy::is_valid(seen, tools.clock.now()));
+    let left_alone = || match backoff.pause(tools.clock.now(), valid()) {
         // Whoever insists is told only of a failure that came while they waited.
         Some(pause) if !ask.force || backoff.last() != known => Err(Error::BackingOff(pause)),
         _ => Ok(()),
@@ -31,7 +37,7 @@ pub fn wait(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Waited, Err
     let look = |moment| match moment {
         Moment::Busy => need_not_wait(tools, name, ask),
         Moment::Released | Moment::Deadline => {
-            let adopted = adopt(tools, seen, ask)?;
+            let adopted = adopt(tools, name, seen, ask)?;
             if adopted.is_none() {
                 left_alone()?;
             }
@@ -42,12 +48,14 @@ pub fn wait(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Waited, Err
         Turn::Answered(done) => Ok(Waited::Done(Box::new(done))),
         Turn::TimedOut => Err(Error::LockTimeout),
         Turn::Mine(guard) => {
-            let current = present(tools, name)?;
-            if is_to_be_adopted(tools, seen, &current, ask) {
-                return Ok(Waited::Done(Box::new(Done::Adopted(current))));
-            }
-            if current.record().has_refresh_token == Some(false) {
-                return Err(Error::NoRefreshToken);
+            if let Some(current) = there(tools, name, seen)? {
+                if is_to_be_adopted(tools, seen, &current, ask) {
+                    return Ok(Waited::Done(Box::new(Done::Adopted(current))));
+                }
+                let record = current.record();
+                if record.has_refresh_token == Some(false) && !is_a_machines(tools.clients, record) {
+                    return Err(Error::NoRefreshToken);
+                }
             }
             left_alone().map(|()| Waited::Ours(guard))
         }
@@ -71,19 +79,36 @@ fn need_not_wait(tools: &Tools<'_>, name: &SessionName, ask: Ask) -> Result<Opti
         .map(Done::NeedNotWait))
 }
 
-fn adopt(tools: &Tools<'_>, seen: &Persisted, ask: Ask) -> Result<Option<Done>, Error> {
-    let current = present(tools, &seen.record().name)?;
-    Ok(is_to_be_adopted(tools, seen, &current, ask).then_some(Done::Adopted(current)))
+fn adopt(
+    tools: &Tools<'_>,
+    name: &SessionName,
+    seen: Option<&Persisted>,
+    ask: Ask,
+) -> Result<Option<Done>, Error> {
+    let current = there(tools, name, seen)?;
+    Ok(current.filter(|current| is_to_be_adopted(tools, seen, current, ask)).map(Done::Adopted))
+}
+
+/// The session as it is now. One that was seen and is gone is an error; one that is to be made may not be there yet.
+fn there(
+    tools: &Tools<'_>,
+    name: &SessionName,
+    seen: Option<&Persisted>,
+) -> Result<Option<Persisted>, Error> {
+    match (seen, present(tools, name)) {
+        (None, Err(Error::Gone | Error::NotGranted)) => Ok(None),
+        (_, current) => current.map(Some),
+    }
 }
 
 /// A changed session is judged anew, and a good token in it is adopted even by a forced caller, where it is
 /// another one than that caller wanted to be rid of.
-fn is_to_be_adopted(tools: &Tools<'_>, seen: &Persisted, current: &Persisted, ask: Ask) -> bool {
-    let changed = current.record().generation != seen.record().generation;
+fn is_to_be_adopted(tools: &Tools<'_>, seen: Option<&Persisted>, current: &Persisted, ask: Ask) -> bool {
+    let changed = seen.is_none_or(|seen| current.record().generation != seen.record().generation);
     let unforced = Ask { force: false, ..ask };
     let good =
         judge(current, unforced, window(tools, current.record()), tools.clock.now()) != Verdict::Refresh;
-    let another = match (seen.access(), current.access()) {
+    let another = match (seen.and_then(Persisted::access), current.access()) {
         (Some(seen), Some(current)) => !seen.same_as(current),
         (None, Some(_)) | (_, None) => true,
     };

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::Environment;
 use crate::limits::SECRET_BYTES;
-use crate::provider::{Client, ClientAuth, Clients, Destination, Misconfigured, Provider, SecretSource};
+use crate::provider::{
+    Client, ClientAuth, Clients, Destination, Grant, Machine, Misconfigured, Provider, SecretSource,
+};
 use crate::secret::ClientSecret;
 use crate::session::Service;
 use crate::store::files;
@@ -56,6 +58,32 @@ impl Configured {
         owners().find(lists).or_else(|| owners().next())
     }
 
+    /// The provider whose machine grant gives the sessions named after a service their tokens.
+    #[must_use]
+    pub fn minting(&self, session: &Service) -> Option<&Provider> {
+        self.providers.iter().find(|provider| {
+            provider.grant == Grant::ClientCredentials && provider.session_service() == Some(session)
+        })
+    }
+
+    fn client(&self, provider: &Provider) -> Result<Client, Misconfigured> {
+        if provider.client_auth == ClientAuth::PrivateKeyJwt {
+            return Err(Misconfigured {
+                message: format!(
+                    "provider `{}` wants private_key_jwt, which this version does not speak",
+                    provider.name
+                ),
+                hint: "use client_secret_basic or client_secret_post".to_owned(),
+            });
+        }
+        Ok(Client {
+            auth: provider.client_auth,
+            secret: self.secret(provider)?,
+            token_params: provider.token_params.clone(),
+            revocation_endpoint: provider.revocation_endpoint.clone(),
+        })
+    }
+
     fn secret(&self, provider: &Provider) -> Result<Option<ClientSecret>, Misconfigured> {
         let fault = |what: String, hint: &str| Misconfigured {
             message: format!("the client secret of provider `{}`: {what}", provider.name),
@@ -103,21 +131,7 @@ fn read_secret(path: &Path) -> Result<ClientSecret, String> {
 impl Clients for Configured {
     fn client_for(&self, services: &[Service], destination: &Destination) -> Result<Client, Misconfigured> {
         if let Some(provider) = self.owning(services, destination) {
-            if provider.client_auth == ClientAuth::PrivateKeyJwt {
-                return Err(Misconfigured {
-                    message: format!(
-                        "provider `{}` wants private_key_jwt, which this version does not speak",
-                        provider.name
-                    ),
-                    hint: "use client_secret_basic or client_secret_post".to_owned(),
-                });
-            }
-            return Ok(Client {
-                auth: provider.client_auth,
-                secret: self.secret(provider)?,
-                token_params: provider.token_params.clone(),
-                revocation_endpoint: provider.revocation_endpoint.clone(),
-            });
+            return self.client(provider);
         }
         let moved = services.iter().filter_map(|service| self.serving(service)).find(|provider| {
             provider.client_secret.is_some()
@@ -137,5 +151,30 @@ impl Clients for Configured {
 
     fn min_validity(&self, services: &[Service], destination: &Destination) -> Option<i64> {
         self.owning(services, destination).and_then(|provider| provider.min_validity)
+    }
+
+    fn mints(&self, session: &Service) -> bool {
+        self.minting(session).is_some()
+    }
+
+    fn machine(&self, session: &Service) -> Result<Option<Machine>, Misconfigured> {
+        let Some(provider) = self.minting(session) else { return Ok(None) };
+        let lacks = |key: &str| Misconfigured {
+            message: format!("provider `{}` has no `{key}`", provider.name),
+            hint: "add it to config.toml".to_owned(),
+        };
+        let token_endpoint = provider.token_endpoint.clone().ok_or_else(|| lacks("token-endpoint"))?;
+        let client_id = provider.client_id.clone().ok_or_else(|| lacks("client-id"))?;
+        Ok(Some(Machine {
+            destination: Destination {
+                issuer: provider.issuer.clone(),
+                token_endpoint,
+                revocation_endpoint: provider.revocation_endpoint.clone(),
+                client_id,
+            },
+            client: self.client(provider)?,
+            scopes: provider.scopes.clone(),
+            services: provider.services.clone(),
+        }))
     }
 }

@@ -214,7 +214,27 @@ fn provider(name: String, mut fields: Fields) -> Result<Provider, Error> {
         let why = "means nothing while `client-auth` is none; say client_secret_basic or client_secret_post";
         return Err(fields.error("client-secret", Problem::Invalid(why)));
     }
+    if provider.session.as_ref().is_some_and(|session| !provider.services.contains(session)) {
+        return Err(fields.error("session", Problem::Invalid("must be one of `services`")));
+    }
+    if provider.grant == Grant::ClientCredentials {
+        can_mint(&provider).map_err(|(key, why)| fields.error(key, Problem::Invalid(why)))?;
+    }
     Ok(provider)
+}
+
+/// RFC 6749 section 4.4: this grant is for confidential clients alone.
+fn can_mint(provider: &Provider) -> Result<(), (&'static str, &'static str)> {
+    match provider.client_auth {
+        ClientAuth::None => Err((
+            "client-auth",
+            "must be client_secret_basic or client_secret_post where the grant is client_credentials",
+        )),
+        ClientAuth::ClientSecretBasic | ClientAuth::ClientSecretPost if provider.client_secret.is_none() => {
+            Err(("client-secret", "is needed where the grant is client_credentials"))
+        }
+        _ => Ok(()),
+    }
 }
 
 const CLIENT_AUTH: &[(&str, ClientAuth)] = &[

@@ -223,6 +223,7 @@ type Answer = (u16, String, String);
 fn token(shared: &Shared, form: HashMap<String, String>, stream: &TcpStream) -> std::io::Result<Answer> {
     let begun = families::now();
     let presented = form.get("refresh_token").cloned().unwrap_or_default();
+    let of_a_machine = form.get("grant_type").is_some_and(|grant| grant == "client_credentials");
     let (request, found, latency, witness) = {
         let mut state = shared.lock();
         state.log.tokens.push(form);
@@ -234,7 +235,11 @@ fn token(shared: &Shared, form: HashMap<String, String>, stream: &TcpStream) -> 
     };
     // What it looks at may wait for us: the state is free meanwhile.
     let seen = found.and_then(|(family, _)| witness.and_then(|look| look(family)));
-    let answer = decide(&mut shared.lock(), found, (request, begun, seen));
+    let answer = if of_a_machine {
+        for_a_machine(&mut shared.lock(), request)
+    } else {
+        decide(&mut shared.lock(), found, (request, begun, seen))
+    };
     pause(latency);
     shared.gate.pass();
     if let Some((family, _)) = found {
@@ -264,6 +269,18 @@ fn decide(state: &mut State, found: Option<(usize, usize)>, how: (usize, Instant
     let body = format!(
         r#"{{"access_token":"{access}","token_type":"Bearer","expires_in":{expires_in},"refresh_token":"{refresh}"}}"#
     );
+    (200, String::new(), body)
+}
+
+/// A client in its own name is given a token whenever it asks, and no refresh token.
+fn for_a_machine(state: &mut State, request: usize) -> Answer {
+    if let Some(instead) = &state.behaviour.instead {
+        return instead.clone();
+    }
+    let access = format!("AT-machine-{request}");
+    state.log.granted.push(access.clone());
+    let expires_in = state.behaviour.expires_in;
+    let body = format!(r#"{{"access_token":"{access}","token_type":"Bearer","expires_in":{expires_in}}}"#);
     (200, String::new(), body)
 }
 

@@ -218,6 +218,7 @@ fn token_body(token: &Token) -> TokenBody<'_> {
             Freshness::Cached => "cached",
             Freshness::Refreshed => "refreshed",
             Freshness::Adopted => "adopted",
+            Freshness::Minted => "minted",
             Freshness::Stale => "stale",
         },
         matched_by: match token.matched_by {

@@ -66,15 +66,25 @@ pub enum ObtainedBy {
     Store,
     /// We got it from the token endpoint.
     Refresh,
+    /// We got it from the token endpoint by a machine grant: its source can be asked for another at any time.
+    Mint,
 }
 
 impl ObtainedBy {
-    const ALL: [(Self, &'static str); 2] = [(Self::Store, "store"), (Self::Refresh, "refresh")];
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Store, "store"), (Self::Refresh, "refresh"), (Self::Mint, "mint")];
+
+    /// Whether it was claviger that obtained it.
+    #[must_use]
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Refresh | Self::Mint)
+    }
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Store => "store",
             Self::Refresh => "refresh",
+            Self::Mint => "mint",
         }
     }
 
@@ -83,7 +93,7 @@ impl ObtainedBy {
             .into_iter()
             .find(|(_, word)| *word == text)
             .map(|(by, _)| by)
-            .ok_or("must be store or refresh")
+            .ok_or("must be store, refresh or mint")
     }
 }
 

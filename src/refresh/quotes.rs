@@ -1,0 +1,50 @@
+//! What a server quotes of what it was sent is not passed on: its words reach logs and terminals (I1).
+
+use crate::oauth::token::{Granted, Refused};
+use crate::provider::Client;
+use crate::secret::{ClientSecret, RefreshToken};
+use crate::store::record::RefreshEntry;
+
+/// The secrets of one request.
+pub(super) struct Sent<'a> {
+    token: Option<&'a RefreshToken>,
+    client: [Option<&'a ClientSecret>; 2],
+}
+
+impl<'a> Sent<'a> {
+    pub(super) fn new(entry: Option<&'a RefreshEntry>, client: &'a Client) -> Self {
+        Self {
+            token: entry.map(|entry| &entry.token),
+            client: [entry.and_then(|entry| entry.client_secret.as_ref()), client.secret.as_ref()],
+        }
+    }
+
+    /// A refusal without the texts that quote.
+    pub(super) fn unquoted(&self, refused: Refused) -> Refused {
+        let harmless = |text: Option<String>| text.filter(|text| !self.quoted_in(text));
+        match refused {
+            Refused::InvalidGrant { description } => {
+                Refused::InvalidGrant { description: harmless(description) }
+            }
+            Refused::Rejected { error, description } => Refused::Rejected {
+                error: harmless(Some(error)).unwrap_or_default(),
+                description: harmless(description),
+            },
+            other @ (Refused::NoEndpoint | Refused::ProxyAuth | Refused::Transient { .. }) => other,
+        }
+    }
+
+    /// Scopes are a server's words too, and every reply passes them on.
+    pub(super) fn unquoted_scopes(&self, granted: Granted) -> Granted {
+        let new = granted.refresh.as_ref();
+        let quotes =
+            |scope: &String| self.quoted_in(scope) || new.is_some_and(|token| token.appears_in(scope));
+        let scopes = granted.scopes.filter(|scopes| !scopes.iter().any(quotes));
+        Granted { scopes, ..granted }
+    }
+
+    fn quoted_in(&self, text: &str) -> bool {
+        self.token.is_some_and(|token| token.appears_in(text))
+            || self.client.iter().flatten().any(|secret| secret.appears_in(text))
+    }
+}
