@@ -35,6 +35,18 @@ impl Bus {
         self.start_keyring();
     }
 
+    /// Starts the keyring anew where it has died by itself: a failed assertion of its own stops gnome-keyring now and
+    /// then, when a client is gone in mid-call. `false`: it lives.
+    pub fn revive_keyring(&mut self) -> bool {
+        let died = |keyring: &mut Child| keyring.try_wait().expect("a child is asked after").is_some();
+        let died = self.daemons.last_mut().is_some_and(died);
+        if died {
+            self.daemons.pop();
+            self.start_keyring();
+        }
+        died
+    }
+
     fn start_keyring(&mut self) {
         let mut keyring = self.command("gnome-keyring-daemon");
         keyring.args(["--foreground", "--unlock", "--components=secrets"]);
