@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use claviger::store::files::{Folder, Writers};
 use serde_json::json;
 use support::server::Server;
 use support::{Answer, SERVICE, Sandbox, binary, expired, finish, get};
@@ -255,4 +256,52 @@ fn a_slot_that_cannot_be_read_just_now_is_not_taken_for_a_damaged_one() {
         assert_ne!(answer.exit, 0, "{error}: {}", answer.stdout);
         assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], "AT1", "{error}");
     }
+}
+
+#[test]
+fn what_killed_writers_left_goes_with_the_next_write_and_what_a_living_one_writes_stays() {
+    let sandbox = Sandbox::plaintext();
+    let bundle = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT1" });
+    sandbox.run("store", &bundle).ok();
+    let left = |folder: &str, name: &str| {
+        let path = sandbox.home().join(folder).join(name);
+        std::fs::write(&path, "half").unwrap();
+        path
+    };
+    let dead: Vec<PathBuf> =
+        ["index", "defaults"].map(|folder| left(folder, ".new-00112233445566778899aabbccddeeff")).into();
+    let living = left("index", ".new-ffeeddccbbaa99887766554433221100");
+    let claim = std::fs::File::open(&living).unwrap();
+    rustix::fs::flock(&claim, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let taken = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT2", "makeDefault": true });
+    sandbox.run("store", &taken).ok();
+    assert_eq!(dead.iter().filter(|path| path.exists()).count(), 0);
+    assert!(living.exists(), "its writer lives");
+    drop(claim);
+    sandbox.run("store", &bundle).ok();
+    assert!(!living.exists(), "its writer is gone");
+}
+
+#[test]
+fn many_writers_at_once_lose_no_write_and_leave_nothing() {
+    const NAMES: [&str; 3] = ["a.json", "b.json", "c.json"];
+    let root = tempfile::tempdir().unwrap();
+    chmod(root.path(), 0o700);
+    let write = |writer: usize| {
+        let folder = Folder::new(root.path(), "index");
+        for round in 0..150 {
+            let name = NAMES[(writer + round) % NAMES.len()];
+            folder.write(name, format!("{writer} {round} end").as_bytes(), Writers::Many).unwrap();
+            let content = folder.read(name, 100).unwrap().expect("it is there from the first write on");
+            assert!(content.bytes.ends_with(b" end"), "{:?}", content.bytes);
+        }
+    };
+    std::thread::scope(|scope| {
+        for writer in 0..6 {
+            scope.spawn(move || write(writer));
+        }
+    });
+    let mut left: Vec<_> = std::fs::read_dir(root.path().join("index")).unwrap().collect();
+    left.retain(|entry| !NAMES.contains(&entry.as_ref().unwrap().file_name().to_str().unwrap()));
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -177,6 +177,15 @@ fn every_promise_of_the_library_page_names_an_enforcer_that_exists() {
 
 /// `file.rs` and the names that follow it, each in backquotes, in every table row of `tests/README.md`.
 #[test]
+fn the_size_of_the_window_that_is_owned_up_to_is_the_one_that_is_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let kills = std::fs::read_to_string(root.join("tests/kills.rs")).unwrap();
+    let window = kills.split_once("const WINDOW: usize = ").unwrap().1.split_once(';').unwrap().0;
+    let security = std::fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    assert!(security.contains(&format!(", {window} lie in it (`tests/kills.rs`")), "{window}");
+}
+
+#[test]
 fn every_test_that_the_table_of_requirements_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let table = std::fs::read_to_string(root.join("tests/README.md")).unwrap();

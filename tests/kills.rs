@@ -7,26 +7,20 @@
 mod support;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use claviger::lock::{Attempt, KeepUntilExit, try_acquire};
-use claviger::session::{Account, Service, SessionName, Storage};
-use claviger::time::Timestamp;
 use serde_json::{Value, json};
 use support::bus::Bus;
 use support::server::Server;
 use support::server::families::What;
+use support::strace::{Injection, Whom, points, traced, traced_worker};
 use support::{Answer, SERVICE, Sandbox, expired, finish, get, has_program, skipped};
 
 /// The points of a refresh at which a server that revokes on reuse and grants no grace leaves the user to sign in anew:
 /// between its answer and the refresh slot being in place. R14 and SECURITY.md speak of it. It may only shrink.
 const WINDOW: usize = 8;
-
-/// How often the keyring may die of itself in all the points of a run before that is no accident.
-const DEATHS: usize = 3;
 
 /// The calls that change something outside the process, or open what may be changed.
 const TELLING: [&str; 17] = [
@@ -49,92 +43,12 @@ const TELLING: [&str; 17] = [
     "rmdir",
 ];
 
-/// Which processes of a call strace looks at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Whom {
-    /// All of them, with their threads; where there is one alone.
-    All,
-    /// The one that was called, and not the worker it starts.
-    Called,
-}
-
-/// A command line under strace: killed before the given occurrence of a call, or only traced.
-fn traced(
-    whom: Whom,
-    sandbox: &Sandbox,
-    words: &[&str],
-    input: &str,
-    kill: Option<(&str, usize)>,
-) -> (Answer, Vec<String>) {
-    let plain = sandbox.command(words[0]);
-    let mut command = under_strace(whom, sandbox, kill);
-    command.arg(plain.get_program()).args(words);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    (finish(command, input.as_bytes()), calls(sandbox))
-}
-
-/// A worker under strace, the test being the process that was called: it holds the lock and gives the order.
-fn traced_worker(sandbox: &Sandbox, kill: Option<(&str, usize)>) -> (Answer, Vec<String>) {
-    let service = Service::parse(SERVICE).unwrap();
-    let slot =
-        SessionName { service, account: Account::parse("alice").unwrap(), profile: None }.access_slot();
-    let (locks, keep) = (sandbox.home().join("locks"), KeepUntilExit::default());
-    let attempt = try_acquire(&locks, &slot, Storage::Plaintext, Timestamp::EPOCH, &keep).unwrap();
-    let Attempt::Held(guard) = attempt else { panic!("nobody else is here") };
-    let order = json!({
-        "version": env!("CARGO_PKG_VERSION"), "storage": "plaintext", "service": SERVICE, "account": "alice",
-        "profile": null, "wanted": SERVICE, "force": false,
-    });
-    let mut command = under_strace(Whom::All, sandbox, kill);
-    command.args([support::binary(), claviger::worker::COMMAND]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(guard.to_hand_on().unwrap());
-    (finish(command, order.to_string().as_bytes()), calls(sandbox))
-}
-
-fn under_strace(whom: Whom, sandbox: &Sandbox, kill: Option<(&str, usize)>) -> Command {
-    let mut command = Command::new("strace");
-    command.arg("-qq").args((whom == Whom::All).then_some("-f"));
-    if let Some((call, occurrence)) = kill {
-        command.arg("-e").arg(format!("inject={call}:signal=KILL:when={occurrence}"));
-    }
-    command.arg("-o").arg(sandbox.home().with_extension("trace")).env_clear();
-    let plain = sandbox.command("get");
-    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command
-}
-
-/// The names of the calls in the trace, in order. With `-f` there is a number before each.
-fn calls(sandbox: &Sandbox) -> Vec<String> {
-    let trace = sandbox.home().with_extension("trace");
-    let text = std::fs::read_to_string(&trace).expect("strace wrote its output");
-    std::fs::remove_file(&trace).expect("the trace is removed");
-    let calls = text.lines().filter_map(|line| {
-        let call = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
-        let name = call.split('(').next()?;
-        (!name.contains([' ', '<', '+', '-']) && call.contains('(')).then(|| name.to_owned())
-    });
-    calls.collect()
-}
-
-/// Every call of a run with its occurrence, from the first that an interruption could matter at: what the loader does
-/// before our first own line is the same for every program.
-fn points(calls: &[String]) -> Vec<(String, usize)> {
-    let ours = calls.iter().position(|name| name == "prctl").unwrap_or(0);
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut points = Vec::new();
-    for (at, name) in calls.iter().enumerate() {
-        let count = counts.entry(name).or_default();
-        *count += 1;
-        if at >= ours && TELLING.contains(&name.as_str()) {
-            points.push((name.clone(), *count));
-        }
-    }
-    points
-}
+/// How often the keyring may die of itself in all the points of a run before that is no accident.
+const DEATHS: usize = 3;
 
 /// Kills a run at every point of it, each time from the same beginning, and has a look at what is left.
 fn at_every_point<S>(
-    run: impl Fn(&Sandbox, Option<(&str, usize)>) -> (Answer, Vec<String>),
+    run: impl Fn(&Sandbox, Option<Injection<'_>>) -> (Answer, Vec<String>),
     prepare: impl Fn() -> (Sandbox, S),
     look: impl FnMut(&Sandbox, &S, &str),
 ) -> usize {
@@ -143,7 +57,7 @@ fn at_every_point<S>(
 
 /// The same, where a part that is not ours may die of itself: the point it died at is gone through again.
 fn at_every_point_of_it_and<S>(
-    run: impl Fn(&Sandbox, Option<(&str, usize)>) -> (Answer, Vec<String>),
+    run: impl Fn(&Sandbox, Option<Injection<'_>>) -> (Answer, Vec<String>),
     prepare: impl Fn() -> (Sandbox, S),
     mut look: impl FnMut(&Sandbox, &S, &str),
     mut has_died: impl FnMut() -> bool,
@@ -152,14 +66,14 @@ fn at_every_point_of_it_and<S>(
     let (answer, calls) = run(&sandbox, None);
     assert_eq!(answer.exit, 0, "{} {}", answer.stdout, answer.stderr);
     drop((sandbox, state));
-    let points = points(&calls);
+    let points = points(&calls, &TELLING);
     assert!(points.len() > 30, "only {} points", points.len());
     let mut deaths = 0;
     for (call, occurrence) in &points {
         let what = format!("killed before {call} number {occurrence}");
         let mut once = || {
             let (sandbox, state) = prepare();
-            run(&sandbox, Some((call, *occurrence)));
+            run(&sandbox, Some(Injection { call, occurrence: *occurrence, what: "signal=KILL" }));
             look(&sandbox, &state, &what);
         };
         while let Err(fault) = catch_unwind(AssertUnwindSafe(&mut once)) {
@@ -177,7 +91,7 @@ fn at_every_point_of_it_and<S>(
 fn command<'a>(
     words: &'a [&'a str],
     input: &'a str,
-) -> impl Fn(&Sandbox, Option<(&str, usize)>) -> (Answer, Vec<String>) + 'a {
+) -> impl Fn(&Sandbox, Option<Injection<'_>>) -> (Answer, Vec<String>) + 'a {
     move |sandbox, kill| traced(Whom::All, sandbox, words, input, kill)
 }
 
@@ -192,6 +106,15 @@ fn stored() -> (Sandbox, ()) {
     let sandbox = Sandbox::plaintext();
     sandbox.run("store", &bundle("old")).ok();
     (sandbox, ())
+}
+
+/// What the killed run left half written is gone with the next that writes.
+fn has_no_litter(sandbox: &Sandbox, what: &str) {
+    let paths = sandbox.files().into_iter().map(|(path, _)| path);
+    let litter: Vec<_> = paths
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".new-")))
+        .collect();
+    assert_eq!(litter, Vec::<PathBuf>::new(), "{what}");
 }
 
 /// Whatever is left of it, nothing is wrong once the doctor has been there.
@@ -224,6 +147,7 @@ fn a_worker_killed_anywhere_costs_the_session_in_the_one_window_alone() {
                 let forced = json!({ "service": SERVICE, "forceRefresh": true });
                 assert_eq!(sandbox.run("get", &forced).ok()["outcome"], "refreshed", "{what}");
                 assert_eq!(server.log(|log| log.reused), 0, "{what}");
+                has_no_litter(sandbox, what);
             }
             3 => {
                 assert_eq!(after.code(3), "AUTH_REFRESH_EXPIRED", "{what}");
@@ -258,6 +182,7 @@ fn a_worker_killed_anywhere_costs_nothing_where_the_server_gives_the_same_answer
         let forced = json!({ "service": SERVICE, "forceRefresh": true });
         assert_eq!(sandbox.run("get", &forced).ok()["outcome"], "refreshed", "{what}");
         assert_eq!(server.log(|log| log.reused), 0, "{what}");
+        has_no_litter(sandbox, what);
         repeated += server.families(|families| families[0].count(What::Repeated));
     });
     println!("{points} points, {repeated} of them saved by the server's grace");
@@ -276,13 +201,14 @@ fn a_called_process_killed_anywhere_costs_nothing_for_the_worker_goes_on_without
         (sandbox, server)
     };
     let request = get().to_string();
-    let run = |sandbox: &Sandbox, kill: Option<(&str, usize)>| {
+    let run = |sandbox: &Sandbox, kill: Option<Injection<'_>>| {
         traced(Whom::Called, sandbox, &["get"], &request, kill)
     };
     let points = at_every_point(run, prepare, |sandbox, server, what| {
         let after = sandbox.run("get", &get());
         assert_eq!(after.exit, 0, "{what}: {} {}", after.stdout, after.stderr);
         assert_eq!((server.token_requests(), server.log(|log| log.reused)), (1, 0), "{what}");
+        has_no_litter(sandbox, what);
         is_well_after_the_doctor(sandbox, what);
     });
     println!("{points} points, none of them in the window");
@@ -300,15 +226,7 @@ fn a_store_killed_anywhere_leaves_the_old_session_or_the_new() {
             // The next store is as if nothing had happened.
             sandbox.run("store", &bundle("later")).ok();
             assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], "AT-later", "{what}");
-            let litter = sandbox.files().into_iter().filter(|(path, _)| {
-                path.file_name().unwrap().to_string_lossy().starts_with(".new-")
-                    && !path.starts_with(sandbox.home().join("index"))
-            });
-            assert_eq!(
-                litter.filter(|(path, _)| path.to_string_lossy().contains("/slots/")).count(),
-                0,
-                "{what}"
-            );
+            has_no_litter(sandbox, what);
             is_well_after_the_doctor(sandbox, what);
         });
     println!("{points} points");
@@ -330,6 +248,8 @@ fn an_erase_killed_anywhere_leaves_the_session_or_nothing() {
         let tokens =
             files.iter().filter(|(_, bytes)| String::from_utf8_lossy(bytes).contains("-old")).count();
         assert_eq!(tokens, if then.exit == 0 { 2 } else { 0 }, "{what}: what is left of its tokens");
+        sandbox.run("erase", &get()).ok();
+        has_no_litter(sandbox, what);
     });
     println!("{points} points");
 }
@@ -365,6 +285,7 @@ fn a_move_killed_anywhere_loses_nothing_and_goes_on_with_the_next_call() {
             assert_eq!((&reply["accessToken"], &reply["storage"]), (&json!("AT-old"), &json!(to)), "{what}");
             is_well_after_the_doctor(sandbox, what);
             assert_eq!(sandbox.run("erase", &get()).ok()["erased"], true, "{what}");
+            has_no_litter(sandbox, what);
             let left: Vec<String> = bus.borrow().slots().0;
             // A probe that died young is nobody's, and no session.
             assert!(left.iter().all(|name| name.starts_with("probe/")), "{what}: {left:?}");

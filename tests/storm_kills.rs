@@ -329,21 +329,11 @@ fn afterwards(storm: &Storm) {
     }
     let locks = sandbox.files().into_iter().filter(|(path, _)| is_lock(path)).count();
     assert_eq!(locks, 0, "whoever came next has inherited them, and let go");
-    let left = temporary(sandbox);
-    let (hints, secrets): (Vec<_>, Vec<_>) =
-        left.into_iter().partition(|path| path.contains("/index/") || path.contains("/defaults/"));
-    assert_eq!(secrets, Vec::<String>::new(), "the next call takes what a killed writer left");
-    // Those that hold no secret have random names, and wait for the doctor, who leaves the young ones alone.
-    println!("{} temporary files of index and defaults are left for the doctor", hints.len());
-    for path in &hints {
-        let file = std::fs::File::options().write(true).open(path).unwrap();
-        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(7 * 86_400)).unwrap();
-    }
+    assert_eq!(temporary(sandbox), Vec::<String>::new(), "the next call takes what a killed writer left");
     let mut doctor = sandbox.command("doctor");
     doctor.args(["--fix", "--json"]);
     let examined = finish(doctor, b"");
     assert_eq!(examined.exit, 0, "{}", examined.stdout);
-    assert_eq!(temporary(sandbox), Vec::<String>::new());
     for name in ACCOUNTS {
         let whose = json!({ "service": SERVICE, "account": name });
         assert_eq!(sandbox.run("get", &whose).ok()["outcome"], "cached", "{name}");

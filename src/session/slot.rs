@@ -41,6 +41,12 @@ impl SlotName {
         Self(format!("{PROBE}{random}"))
     }
 
+    /// Whether it is such a passing value's name. No lock goes with it.
+    #[must_use]
+    pub fn is_a_probe(&self) -> bool {
+        self.0.starts_with(PROBE)
+    }
+
     /// The name whose lock a move of all sessions holds. No value has it.
     #[must_use]
     pub fn everything() -> Self {

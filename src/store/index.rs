@@ -204,6 +204,8 @@ impl Index {
             has_refresh_token: *has_refresh_token,
             generation: *generation,
         };
+        // A default is seldom written: what a writer of one left is looked for here.
+        self.defaults.folder.sweep();
         write(&self.sessions, &file_of(name), &out)
     }
 
@@ -237,6 +239,8 @@ impl Index {
 
     /// Removes one session's entry.
     pub fn remove(&self, name: &SessionName) -> Result<(), Error> {
+        self.sessions.folder.sweep();
+        self.defaults.folder.sweep();
         self.sessions.folder.delete(&file_of(name)).map(|_| ())
     }
 

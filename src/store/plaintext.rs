@@ -48,7 +48,8 @@ impl Backend for Plaintext {
     }
 
     fn write(&self, slot: &SlotName, value: &Value) -> Result<(), Error> {
-        self.slots.write(&slot.digest(), value, Writers::One)
+        let writers = if slot.is_a_probe() { Writers::Many } else { Writers::One };
+        self.slots.write(&slot.digest(), value, writers)
     }
 
     fn delete(&self, slot: &SlotName) -> Result<bool, Error> {

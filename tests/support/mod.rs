@@ -13,6 +13,8 @@ pub mod scripted;
 pub mod server;
 #[cfg(target_os = "linux")]
 pub mod stage;
+#[cfg(target_os = "linux")]
+pub mod strace;
 pub mod vault;
 pub mod world;
 

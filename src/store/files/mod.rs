@@ -106,8 +106,19 @@ pub enum Writers {
     /// The holder of the session's lock alone: one temporary name, so that what a killed writer left is
     /// replaced by the next.
     One,
-    /// Anyone: a random temporary name, and the last rename wins.
+    /// Anyone: a random temporary name, and the last rename wins. Whoever writes first takes away what writers that
+    /// were killed have left in the folder.
     Many,
+}
+
+/// How often a write among many begins anew because somebody took its temporary file for a dead writer's, as may
+/// happen before it is claimed, and where locks exclude nobody.
+const TRIES: usize = 8;
+
+/// Whether a temporary file is that of one writer among many. Those of a single one are its own to take away.
+fn is_of_many(name: &str) -> bool {
+    let random = name.strip_prefix(TEMPORARY);
+    random.is_some_and(|random| random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 impl Writers {

@@ -1,15 +1,18 @@
-//! `openat` from a checked folder, `O_NOFOLLOW`, and `rename` after `fsync`.
+//! `openat` from a checked folder, `O_NOFOLLOW`, and `rename` after `fsync`; `flock` on a temporary file says that its
+//! writer lives.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use super::{Content, MARKERS, TEMPORARY, Writers, not_ours, read_limited, unreadable, unwritable};
+use super::{
+    Content, MARKERS, TEMPORARY, TRIES, Writers, is_of_many, not_ours, read_limited, unreadable, unwritable,
+};
 use crate::store::Error;
 
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -67,21 +70,31 @@ impl Folder {
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(failed(errno.into())),
         }
-        let temporary = writers.temporary_name(name).map_err(failed)?;
-        if writers == Writers::One {
-            match rustix::fs::unlinkat(&folder, &temporary, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(failed(errno.into())),
+        let replaced = match writers {
+            Writers::One => replace_alone(&folder, name, bytes),
+            Writers::Many => {
+                self.sweep();
+                (0..TRIES).find_map(|_| replace_among_many(&folder, name, bytes).transpose()).unwrap_or_else(
+                    || Err(io::Error::other("its temporary file is taken away again and again")),
+                )
+            }
+        };
+        replaced.map_err(failed)?;
+        rustix::fs::fsync(&folder).map_err(|errno| failed(errno.into()))
+    }
+
+    /// Takes away what dead writers left: a living one holds a lock on its temporary file. What cannot be looked into or
+    /// taken away stays, is never read, and the doctor tells of it.
+    pub fn sweep(&self) {
+        let Ok(Some(folder)) = self.open() else { return };
+        for name in self.every_name().unwrap_or_default() {
+            if is_of_many(&name)
+                && let Ok(file) = rustix::fs::openat(&folder, &name, READ, Mode::empty())
+                && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            {
+                let _ = rustix::fs::unlinkat(&folder, &name, AtFlags::empty());
             }
         }
-        let written = write_new(&folder, &temporary, bytes)
-            .and_then(|()| Ok(rustix::fs::renameat(&folder, &temporary, &folder, name)?));
-        if let Err(source) = written {
-            // The write has failed already; litter that stays is never read.
-            let _ = rustix::fs::unlinkat(&folder, &temporary, AtFlags::empty());
-            return Err(failed(source));
-        }
-        rustix::fs::fsync(&folder).map_err(|errno| failed(errno.into()))
     }
 
     /// Deletes a file; `false` when it was not there.
@@ -151,11 +164,60 @@ fn mark(root: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Replaces a file that nobody else writes.
+fn replace_alone(folder: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let temporary = Writers::One.temporary_name(name)?;
+    match rustix::fs::unlinkat(folder, &temporary, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let written = write_new(folder, &temporary, bytes);
+    renamed(folder, &temporary, name, written)
+}
+
+/// Replaces a file that others may write at the same time; `None`: a sweeper was faster than our claim.
+fn replace_among_many(folder: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<Option<()>> {
+    let temporary = Writers::Many.temporary_name(name)?;
+    let file = create(folder, &temporary)?;
+    if !claimed(&file)? {
+        return Ok(None);
+    }
+    match renamed(folder, &temporary, name, fill(&file, bytes)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        renamed => renamed.map(Some),
+    }
+}
+
+fn renamed(folder: &OwnedFd, temporary: &str, name: &str, written: io::Result<()>) -> io::Result<()> {
+    let renamed = written.and_then(|()| Ok(rustix::fs::renameat(folder, temporary, folder, name)?));
+    if renamed.is_err() {
+        // The write has failed already; litter that stays is never read.
+        let _ = rustix::fs::unlinkat(folder, temporary, AtFlags::empty());
+    }
+    renamed
+}
+
+/// Locks a temporary file of ours against sweepers, for as long as it is open. Where the file system has no locks, no
+/// sweeper gets one either.
+fn claimed(file: &File) -> io::Result<bool> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Ok(()) | Err(_) => Ok(rustix::fs::fstat(file)?.st_nlink > 0),
+    }
+}
+
 fn write_new(folder: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fill(&create(folder, name)?, bytes)
+}
+
+fn create(folder: &OwnedFd, name: &str) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::openat(folder, name, flags, PRIVATE)?);
-    rustix::fs::fchmod(&file, PRIVATE)?;
-    crate::terminal::write_whole(&file, bytes)?;
+    Ok(File::from(rustix::fs::openat(folder, name, flags, PRIVATE)?))
+}
+
+fn fill(file: &File, bytes: &[u8]) -> io::Result<()> {
+    rustix::fs::fchmod(file, PRIVATE)?;
+    crate::terminal::write_whole(file, bytes)?;
     file.sync_all()
 }
 

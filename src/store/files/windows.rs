@@ -2,11 +2,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::windows::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::{Content, MARKERS, TEMPORARY, Writers, not_ours, read_limited, unreadable, unwritable};
+use super::{
+    Content, MARKERS, TEMPORARY, TRIES, Writers, is_of_many, not_ours, read_limited, unreadable, unwritable,
+};
 use crate::store::Error;
 
 /// A folder of ours below the state folder.
@@ -42,20 +45,41 @@ impl Folder {
         self.make()?;
         let path = self.path_of(name);
         let failed = |source: io::Error| unwritable(&path, &source);
-        let temporary = self.path_of(&writers.temporary_name(name).map_err(failed)?);
+        let attempt = || {
+            let temporary = self.path_of(&writers.temporary_name(name)?);
+            if writers == Writers::One {
+                match std::fs::remove_file(&temporary) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+            let written = write_new(&temporary, bytes).and_then(|()| replace(&temporary, &path));
+            if written.is_err() {
+                // The write has failed already; litter that stays is never read.
+                let _ = std::fs::remove_file(&temporary);
+            }
+            written
+        };
         if writers == Writers::One {
-            match std::fs::remove_file(&temporary) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-                _ => {}
+            return attempt().map_err(failed);
+        }
+        self.sweep();
+        let mut tries = (0..TRIES).map(|_| attempt());
+        let swept = |result: &io::Result<()>| {
+            result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let lost = || Err(io::Error::other("its temporary file is taken away again and again"));
+        tries.find(|result| !swept(result)).unwrap_or_else(lost).map_err(failed)
+    }
+
+    /// Takes away what dead writers left. What a living one has open cannot be taken away; what it has closed and not
+    /// yet renamed it writes again. What stays is never read, and the doctor tells of it.
+    pub fn sweep(&self) {
+        for name in self.every_name().unwrap_or_default() {
+            if is_of_many(&name) {
+                let _ = std::fs::remove_file(self.path_of(&name));
             }
         }
-        let written = write_new(&temporary, bytes).and_then(|()| replace(&temporary, &path));
-        if let Err(source) = written {
-            // The write has failed already; litter that stays is never read.
-            let _ = std::fs::remove_file(&temporary);
-            return Err(failed(source));
-        }
-        Ok(())
     }
 
     /// Deletes a file; `false` when it was not there.
@@ -123,7 +147,8 @@ fn inside_profile(root: &Path) -> Result<(), Error> {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    // Nobody else reads or deletes it while it is open.
+    let file = OpenOptions::new().write(true).create_new(true).share_mode(0).open(path)?;
     crate::terminal::write_whole(&file, bytes)?;
     file.sync_all()
 }
