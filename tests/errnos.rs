@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use support::server::Server;
-use support::strace::{Injection, Whom, points, traced, traced_worker};
+use support::strace::{Injection, Whom, points, traced, traced_maker, traced_worker};
 use support::{Answer, SERVICE, Sandbox, expired, finish, get, has_program, skipped};
 
 /// The calls, each with the errors of its manual page, section 2, that a call of ours can meet.
@@ -166,23 +166,42 @@ fn is_alive(sandbox: &Sandbox, server: &Server, what: &str) {
     assert_eq!(server.log(|log| log.reused), 0, "{what}");
 }
 
+/// What the called process makes of a report is its own affair: where the worker declines, it does the work itself.
+fn told((mut report, calls): (Answer, Vec<String>)) -> (Answer, Vec<String>) {
+    if report.exit == i32::from(claviger::worker::DECLINED) {
+        report.stdout = json!({ "error": {} }).to_string();
+    } else if report.exit == 0 {
+        assert!(!report.stdout.contains("\"AT"), "no token is reported: {}", report.stdout);
+        "{}".clone_into(&mut report.stdout);
+    }
+    (report, calls)
+}
+
 #[test]
 fn a_refresh_whose_worker_meets_any_error_keeps_the_session() {
     if !has_program("strace") {
         return skipped("strace", "strace is not installed");
     }
-    let run = |sandbox: &Sandbox, injection: Option<Injection<'_>>| {
-        let (mut report, calls) = traced_worker(sandbox, injection);
-        // What the called process makes of a report is its own affair: declined, it does the work itself.
-        if report.exit == i32::from(claviger::worker::DECLINED) {
-            report.stdout = json!({ "error": {} }).to_string();
-        } else if report.exit == 0 {
-            assert!(!report.stdout.contains("\"AT"), "no token is reported: {}", report.stdout);
-            report.stdout = "{}".to_owned();
-        }
-        (report, calls)
-    };
+    let run = |sandbox: &Sandbox, injection: Option<Injection<'_>>| told(traced_worker(sandbox, injection));
     let faults = with_each_fault(&run, due, |sandbox, server, _, what| is_alive(sandbox, server, what));
+    println!("{faults} faults");
+}
+
+#[test]
+fn a_session_being_made_for_a_machine_meets_any_error_and_the_next_call_has_it() {
+    if !has_program("strace") {
+        return skipped("strace", "strace is not installed");
+    }
+    let run =
+        |sandbox: &Sandbox, injection: Option<Injection<'_>>| told(traced_maker(sandbox, "ci", injection));
+    let prepare = || {
+        let server = Server::start("unused");
+        (Sandbox::with_a_machine_grant(&server), server)
+    };
+    let faults = with_each_fault(&run, prepare, |sandbox, server, _, what| {
+        is_alive(sandbox, server, what);
+        assert!(server.token_requests() <= 3, "{what}: one, one more, and one that was forced");
+    });
     println!("{faults} faults");
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use support::bus::Bus;
 use support::server::Server;
 use support::server::families::What;
-use support::strace::{Injection, Whom, points, traced, traced_worker};
+use support::strace::{Injection, Whom, points, traced, traced_maker, traced_worker};
 use support::{Answer, SERVICE, Sandbox, expired, finish, get, has_program, skipped};
 
 /// The points of a refresh at which a server that revokes on reuse and grants no grace leaves the user to sign in anew:
@@ -212,6 +212,32 @@ fn a_called_process_killed_anywhere_costs_nothing_for_the_worker_goes_on_without
         is_well_after_the_doctor(sandbox, what);
     });
     println!("{points} points, none of them in the window");
+}
+
+#[test]
+fn a_session_being_made_for_a_machine_and_killed_anywhere_costs_a_request_at_most() {
+    if !has_program("strace") {
+        return skipped("strace", "strace is not installed");
+    }
+    let prepare = || {
+        let server = Server::start("unused");
+        (Sandbox::with_a_machine_grant(&server), server)
+    };
+    let run = |sandbox: &Sandbox, injection: Option<Injection<'_>>| traced_maker(sandbox, "ci", injection);
+    let mut repeated = 0;
+    let points = at_every_point(run, prepare, |sandbox, server, what| {
+        let after = sandbox.run("get", &get());
+        assert_eq!(after.exit, 0, "{what}: {} {}", after.stdout, after.stderr);
+        assert!(server.token_requests() <= 2, "{what}");
+        repeated += usize::from(server.token_requests() == 2);
+        let forced = json!({ "service": SERVICE, "forceRefresh": true });
+        assert_eq!(sandbox.run("get", &forced).ok()["outcome"], "refreshed", "{what}");
+        let listed = sandbox.run("list", &json!({})).ok();
+        assert_eq!(listed["sessions"].as_array().unwrap().len(), 1, "{what}: {listed}");
+        has_no_litter(sandbox, what);
+        is_well_after_the_doctor(sandbox, what);
+    });
+    println!("{points} points, {repeated} of them cost a second request");
 }
 
 #[test]

@@ -328,24 +328,10 @@ fn a_copy_in_the_other_backend_goes_where_it_is_a_machines_and_stays_where_someb
     }
 }
 
-/// The real binary, its secret in a file.
-fn sandbox(server: &Server) -> Sandbox {
-    let sandbox = Sandbox::plaintext();
-    let secret = sandbox.home().join("secret");
-    std::fs::write(&secret, "CS:% 1\n").unwrap();
-    sandbox.configure(&format!(
-        "[providers.ci]\ntoken-endpoint = \"{}\"\nclient-id = \"runner\"\nclient-auth = \"client_secret_basic\"\n\
-         client-secret = {{ file = '{}' }}\ngrant = \"client_credentials\"\nservices = [\"{SERVICE}\"]\n",
-        server.token_endpoint(),
-        secret.display()
-    ));
-    sandbox
-}
-
 #[test]
 fn forty_callers_without_a_session_make_one_request_and_so_do_forty_with_one_that_is_due() {
     let server = Server::start("unused");
-    let sandbox = sandbox(&server);
+    let sandbox = Sandbox::with_a_machine_grant(&server);
     server.behave(|behaviour| behaviour.latency = Duration::from_millis(200));
     let request = json!({ "service": SERVICE }).to_string();
     for (first, token) in [("minted", "AT-machine-1"), ("refreshed", "AT-machine-2")] {
@@ -363,7 +349,7 @@ fn forty_callers_without_a_session_make_one_request_and_so_do_forty_with_one_tha
 #[test]
 fn forty_callers_of_a_server_that_fails_make_one_request_and_leave_no_session() {
     let server = Server::start("unused");
-    let sandbox = sandbox(&server);
+    let sandbox = Sandbox::with_a_machine_grant(&server);
     server.behave(|behaviour| {
         behaviour.latency = Duration::from_millis(200);
         behaviour.instead = Some((503, String::new(), String::new()));

@@ -112,6 +112,21 @@ impl Sandbox {
         self.folder.path()
     }
 
+    /// One in files where a provider `ci` gives tokens to a machine. Its secret lies in a file.
+    pub fn with_a_machine_grant(server: &server::Server) -> Self {
+        let sandbox = Self::plaintext();
+        let secret = sandbox.home().join("secret");
+        std::fs::write(&secret, "CS:% 1\n").expect("the secret is written");
+        sandbox.configure(&format!(
+            "[timeouts]\nrequest = 1\nconnect = 1\nlock = 10\n\
+             [providers.ci]\ntoken-endpoint = \"{}\"\nclient-id = \"runner\"\nclient-auth = \"client_secret_basic\"\n\
+             client-secret = {{ file = '{}' }}\ngrant = \"client_credentials\"\nservices = [\"{SERVICE}\"]\n",
+            server.token_endpoint(),
+            secret.display()
+        ));
+        sandbox
+    }
+
     /// Writes `config.toml`.
     pub fn configure(&self, text: &str) {
         std::fs::write(self.home().join("config.toml"), text).expect("config.toml is written");

@@ -46,15 +46,33 @@ pub fn traced(
 
 /// A worker under strace, the test being the process that was called: it holds the lock and gives the order.
 pub fn traced_worker(sandbox: &Sandbox, injection: Option<Injection<'_>>) -> (Answer, Vec<String>) {
+    traced_work(sandbox, "alice", false, injection)
+}
+
+/// The same for a session that is to be made.
+pub fn traced_maker(
+    sandbox: &Sandbox,
+    account: &str,
+    injection: Option<Injection<'_>>,
+) -> (Answer, Vec<String>) {
+    traced_work(sandbox, account, true, injection)
+}
+
+fn traced_work(
+    sandbox: &Sandbox,
+    account: &str,
+    make: bool,
+    injection: Option<Injection<'_>>,
+) -> (Answer, Vec<String>) {
     let service = Service::parse(SERVICE).unwrap();
     let slot =
-        SessionName { service, account: Account::parse("alice").unwrap(), profile: None }.access_slot();
+        SessionName { service, account: Account::parse(account).unwrap(), profile: None }.access_slot();
     let (locks, keep) = (sandbox.home().join("locks"), KeepUntilExit::default());
     let attempt = try_acquire(&locks, &slot, Storage::Plaintext, Timestamp::EPOCH, &keep).unwrap();
     let Attempt::Held(guard) = attempt else { panic!("nobody else is here") };
     let order = json!({
-        "version": env!("CARGO_PKG_VERSION"), "storage": "plaintext", "service": SERVICE, "account": "alice",
-        "profile": null, "wanted": SERVICE, "force": false, "make": false,
+        "version": env!("CARGO_PKG_VERSION"), "storage": "plaintext", "service": SERVICE, "account": account,
+        "profile": null, "wanted": SERVICE, "force": false, "make": make,
     });
     let mut command = under_strace(Whom::All, sandbox, injection);
     command.args([super::binary(), claviger::worker::COMMAND]);
