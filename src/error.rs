@@ -194,6 +194,20 @@ pub fn of_mint(error: refresh::Error, name: &SessionName) -> Failure {
         refresh::Error::Http(
             why @ (http::Error::Unsent(_) | http::Error::Broken(_) | http::Error::TooLarge),
         ) => no_token(&session, &why.to_string()),
+        refresh::Error::Refused(Refused::NoEndpoint) => Failure::new(
+            Code::EndpointNotFound,
+            format!("there is no token endpoint where the configuration has it, and no token for {session}"),
+            "see to `token-endpoint` of the provider in config.toml",
+        ),
+        refresh::Error::BackingOff(pause) => Failure {
+            retry_after: Some(pause.seconds),
+            ..no_token(&session, &format!("a moment ago {}", pause.why))
+        },
+        refresh::Error::NotGranted => Failure::new(
+            Code::NotFound,
+            format!("{session} was stored by somebody, and not for the service asked for"),
+            "erase it, or name another service with `session` of the provider in config.toml",
+        ),
         refresh::Error::Unsaved(error) => Failure::new(
             Code::AuthStoreWriteFailed,
             format!("the server gave a token for {session}, but it could not be kept: {error}"),

@@ -169,7 +169,8 @@ impl Network {
 }
 
 /// The system's resolver, whose failures say what they are: on their own they arrive as some I/O error, and
-/// would be taken for an exchange that broke off.
+/// would be taken for an exchange that broke off. It needs a thread, whose absence it panics over: whether there can be
+/// one is tried first.
 #[derive(Debug)]
 struct Names(DefaultResolver);
 
@@ -180,11 +181,27 @@ impl Resolver for Names {
         config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        if let (Ok(address), Some(port)) = (host.parse(), port_of(uri)) {
+            let mut found = self.0.empty();
+            found.push(std::net::SocketAddr::new(address, port));
+            return Ok(found);
+        }
+        let tried = std::thread::Builder::new().spawn(|| ()).map(std::thread::JoinHandle::join);
+        tried.map_err(|_| ureq::Error::ConnectionFailed)?.ok();
         self.0.resolve(uri, config, timeout).map_err(|error| match error {
             ureq::Error::Io(_) => ureq::Error::HostNotFound,
             other => other,
         })
     }
+}
+
+fn port_of(uri: &ureq::http::Uri) -> Option<u16> {
+    uri.port_u16().or(match uri.scheme_str() {
+        Some("https") => Some(443),
+        Some("http") => Some(80),
+        _ => None,
+    })
 }
 
 fn http_proxy(text: &str) -> Result<ureq::Proxy, Error> {

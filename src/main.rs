@@ -22,8 +22,13 @@ static HEAP: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     claviger::harden::process();
+    let invocation = invocation(std::env::args_os());
+    #[cfg(unix)]
+    if matches!(invocation, Ok(Invocation { command: Command::Worker, .. })) {
+        claviger::worker::close_what_was_inherited();
+    }
     let stdout = claviger::terminal::claim_stdout();
-    let rendered = match invocation(std::env::args_os()) {
+    let rendered = match invocation {
         Ok(Invocation { command: Command::Worker, .. }) => {
             return ExitCode::from(claviger::work(stdout, &environment, with_real_world));
         }

@@ -225,8 +225,9 @@ pub trait Clients {
     fn client_for(&self, services: &[Service], destination: &Destination) -> Result<Client, Misconfigured>;
     /// The window of the provider that owns a destination, in seconds, where it sets one.
     fn min_validity(&self, services: &[Service], destination: &Destination) -> Option<i64>;
-    /// Whether sessions named after a service get their tokens by a machine grant.
-    fn mints(&self, session: &Service) -> bool;
-    /// The machine grant for such sessions. A secret that cannot be read and an endpoint that is not named are errors.
-    fn machine(&self, session: &Service) -> Result<Option<Machine>, Misconfigured>;
+    /// Whether the configuration names a machine grant for a session: for the service that names it, else for one that
+    /// it is granted for, as where the provider's list of services has changed.
+    fn mints(&self, session: &Service, granted: &[Service]) -> bool;
+    /// That grant. A secret that cannot be read and an endpoint that is not named are errors.
+    fn machine(&self, session: &Service, granted: &[Service]) -> Result<Option<Machine>, Misconfigured>;
 }

@@ -112,6 +112,86 @@ fn a_stopped_caller_keeps_nobody_from_what_its_worker_got() {
     assert_eq!(server.token_requests(), 1);
 }
 
+/// The binary as a shell would start it after some words of its own.
+fn by_shell(sandbox: &Sandbox, script: &str) -> Command {
+    let plain = sandbox.command("get");
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script, binary()]).env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_caller_that_ignores_the_ends_of_its_children_hears_of_its_refresh_all_the_same() {
+    let server = Server::start("RT1-first");
+    let sandbox = Sandbox::plaintext();
+    sandbox.run("store", &expired(&server, "RT1-first")).ok();
+    let command = by_shell(&sandbox, "trap '' CHLD; exec \"$0\" get");
+    assert_eq!(Answer::of(finish_raw(command)).ok()["outcome"], "refreshed");
+    assert_eq!(server.token_requests(), 1);
+}
+
+fn finish_raw(mut command: Command) -> std::process::Output {
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(get().to_string().as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn where_the_worker_never_begins_the_called_process_does_its_work() {
+    let loader = "/lib64/ld-linux-x86-64.so.2";
+    if !std::path::Path::new(loader).exists() {
+        return support::skipped("loader", "it is not where it is looked for");
+    }
+    let server = Server::start("RT1-first");
+    let sandbox = Sandbox::plaintext();
+    sandbox.run("store", &expired(&server, "RT1-first")).ok();
+    // What runs is then the loader, which makes nothing of a worker's words.
+    let command = by_shell(&sandbox, &format!("exec {loader} \"$0\" get"));
+    assert_eq!(Answer::of(finish_raw(command)).ok()["outcome"], "refreshed");
+    assert_eq!(server.token_requests(), 1);
+}
+
+#[test]
+fn a_job_stopped_by_its_terminal_in_mid_refresh_lets_go_of_the_lock_first() {
+    let server = Server::start("RT1-first");
+    let sandbox = Sandbox::plaintext();
+    let child = begin_refresh(&sandbox, &server);
+    signal(&child, Signal::SIGTSTP);
+    // It is held by the worker and then by nobody, though its caller is not heard of again until it goes on.
+    let forced = json!({ "service": SERVICE, "forceRefresh": true });
+    let other = sandbox.run("get", &forced).ok();
+    assert!(other["outcome"] == "adopted" || other["outcome"] == "refreshed", "{other}");
+    assert_eq!(
+        support::files_below(&sandbox.home().join("locks")).len(),
+        0,
+        "it is not stopped with the lock"
+    );
+    signal(&child, Signal::SIGCONT);
+    assert_eq!(Answer::of(child.wait_with_output().unwrap()).ok()["outcome"], "refreshed");
+    assert_eq!(server.log(|log| log.reused), 0);
+}
+
+#[test]
+fn whoever_waits_for_what_a_killed_caller_had_open_does_not_wait_for_its_worker() {
+    let server = Server::start("RT1-first");
+    let sandbox = Sandbox::plaintext();
+    sandbox.run("store", &expired(&server, "RT1-first")).ok();
+    server.hold();
+    let mut child = by_shell(&sandbox, "exec 3>&1; exec \"$0\" get").spawn().unwrap();
+    child.stdin.take().unwrap().write_all(get().to_string().as_bytes()).unwrap();
+    server.wait_held(1);
+    child.kill().unwrap();
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(child.wait_with_output()));
+    assert!(ended.recv_timeout(Duration::from_secs(20)).is_ok(), "the worker holds what it was not given");
+    server.release();
+    let next = sandbox.run("get", &get()).ok();
+    assert!(next["outcome"] == "adopted" || next["outcome"] == "cached", "{next}");
+}
+
 #[test]
 fn closed_streams_never_send_a_secret_into_a_file() {
     let sandbox = Sandbox::plaintext();

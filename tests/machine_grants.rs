@@ -269,6 +269,73 @@ fn profiles_do_not_share_it() {
 }
 
 #[test]
+fn a_change_of_its_services_in_the_configuration_strands_no_session() {
+    let machine = machine();
+    grants(&machine, "AT1");
+    assert_eq!(
+        token_and_outcome(&call(&machine, Verb::Get, &json!({ "service": OTHER }))),
+        ("AT1", "minted")
+    );
+    for services in [&[OTHER, SERVICE][..], &[OTHER]] {
+        configure(&machine, "runner", services);
+        machine.clock.now.set(machine.clock.now.get() + 7200);
+        grants(&machine, "AT2");
+        let renewed = call(&machine, Verb::Get, &json!({ "service": OTHER }));
+        assert_eq!(token_and_outcome(&renewed), ("AT2", "refreshed"), "{services:?}: {renewed}");
+    }
+}
+
+#[test]
+fn a_call_that_named_another_account_does_not_stand_in_the_way_of_those_that_name_none() {
+    let machine = machine();
+    for (request, token) in
+        [(json!({ "service": SERVICE }), "AT1"), (json!({ "service": SERVICE, "account": "typo" }), "AT2")]
+    {
+        grants(&machine, token);
+        assert_eq!(token_and_outcome(&call(&machine, Verb::Get, &request)), (token, "minted"));
+    }
+    assert_eq!(token_and_outcome(&get(&machine)), ("AT1", "cached"));
+}
+
+#[test]
+fn a_failure_says_nothing_of_a_token_that_was_kept() {
+    let machine = machine();
+    machine.keyring.mood.set(Mood::Unreachable);
+    answers(&machine, 401, r#"{"error":"invalid_client"}"#);
+    let reply = get(&machine);
+    assert_eq!((code(&reply), reply.get("warnings")), ("PROVIDER_REJECTED", None), "{reply}");
+    machine.variables.borrow_mut().clear();
+    machine.told.borrow_mut().clear();
+    assert_eq!(code(&get(&machine)), "CONFIG_INVALID");
+    assert_eq!(
+        machine.told.borrow().len(),
+        0,
+        "nor is a storage spoken of before the configuration is whole"
+    );
+}
+
+#[test]
+fn an_end_that_was_cut_short_is_finished_and_revoked_before_a_session_is_made_in_its_place() {
+    let machine = machine();
+    let stored = json!({
+        "service": SERVICE, "account": "ci", "accessToken": "AT-old", "refreshToken": "RT-old", "clientId": "cli",
+        "tokenEndpoint": "https://id.example/token", "revocationEndpoint": "https://id.example/revoke",
+    });
+    call(&machine, Verb::Store, &stored);
+    let mut cut: Value = serde_json::from_slice(&machine.keyring.slots.borrow()[SLOT]).unwrap();
+    cut["erased"] = json!(true);
+    cut.as_object_mut().unwrap().remove("accessToken");
+    machine.keyring.slots.borrow_mut().insert(SLOT.to_owned(), cut.to_string().into_bytes());
+    answers(&machine, 200, "");
+    grants(&machine, "AT1");
+    let named = json!({ "service": SERVICE, "account": "ci" });
+    assert_eq!(token_and_outcome(&call(&machine, Verb::Get, &named)), ("AT1", "minted"));
+    let sent = machine.server.sent.borrow();
+    assert_eq!((sent.len(), sent[0].0.as_str()), (2, "https://id.example/revoke"));
+    assert!(sent[0].1.contains("RT-old"), "{sent:?}");
+}
+
+#[test]
 fn it_becomes_nobodys_default() {
     let machine = machine();
     grants(&machine, "AT1");

@@ -391,3 +391,15 @@ fn two_moves_at_once_take_turns() {
     drop(held);
     assert_eq!(move_to(&machine, Storage::Plaintext)["moved"], 3);
 }
+
+#[test]
+fn files_can_be_pinned_for_good_where_there_is_no_keyring_and_they_have_sessions_already() {
+    let machine = Machine::new(NOW);
+    let stored = machine.call(Verb::Store, Some("plaintext"), bundle("alice").to_string().as_bytes());
+    assert_eq!(stored.exit, 0);
+    machine.keyring.mood.set(Mood::Unreachable);
+    let moved = move_to(&machine, Storage::Plaintext);
+    assert_eq!(moved, json!({ "version": 1, "storage": "plaintext", "moved": 0 }));
+    assert_eq!((pin(&machine)["storage"].as_str(), files(&machine)), (Some("plaintext"), 2));
+    assert!(pin(&machine)["moving"].is_null(), "it has ended");
+}

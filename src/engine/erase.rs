@@ -122,7 +122,7 @@ impl Call<'_> {
 
     /// Ends one session in every backend that can be reached, the keyring's lock first. The one this call
     /// works with must be.
-    fn end_session(
+    pub(super) fn end_session(
         &self,
         name: &SessionName,
         only_if: Option<&AccessToken>,

@@ -116,7 +116,10 @@ impl Call<'_> {
         wanted: Wanted<'_>,
         candidates: &[Candidate],
     ) -> Result<Result<Choice, Refusal>, Failure> {
-        let default = |service: &Service| self.world.index.default_account(service, wanted.profile);
+        let default = |service: &Service| -> Result<Option<Account>, store::Error> {
+            let pinned = self.world.index.default_account(service, wanted.profile)?;
+            Ok(pinned.or_else(|| self.machines_own(service, wanted, candidates)))
+        };
         Ok(resolve::choose(wanted, candidates, default)?)
     }
 

@@ -2,11 +2,13 @@
 
 use super::Call;
 use super::get::Asked;
+use crate::error;
 use crate::message::{Failure, Get, MatchedBy, Outcome, WarningCode};
-use crate::provider::{Grant, Provider};
+use crate::provider::{Clients as _, Grant, Provider};
 use crate::refresh::is_a_machines;
 use crate::refresh::policy::Ask;
-use crate::session::{Account, SessionName, Storage};
+use crate::resolve::{Candidate, Wanted};
+use crate::session::{Account, Service, SessionName, Storage};
 use crate::store::{self, Persisted};
 
 impl Call<'_> {
@@ -14,10 +16,20 @@ impl Call<'_> {
     pub(super) fn minted(&self, request: &Get, missing: Failure) -> Result<Outcome, Failure> {
         let Some((name, matched_by)) = self.machine_session(request)? else { return Err(missing) };
         let ask = Ask { min_validity: request.min_validity, force: request.force_refresh };
+        // What the configuration lacks is told before anything is looked for or said of a storage.
+        self.world.settings.providers.machine(&name.service, &[]).map_err(error::of_configuration)?;
         let mode = self.writing(self.mode()?, &name)?;
+        if store::load(self.backend(mode.storage), &name)?.is_some_and(|there| there.record().erased) {
+            // Its refresh token is yet to be revoked.
+            self.end_session(&name, None, mode.storage)?;
+        }
         let other = self.other_reachable(&name, mode)?;
-        let (session, freshness) =
-            self.made(&name, mode.storage, &request.service, ask).map_err(|fault| fault.failure)?;
+        let outcome = self.made(&name, mode.storage, &request.service, ask);
+        let (session, freshness) = outcome.map_err(|fault| {
+            // Nothing was kept anywhere.
+            self.warnings.borrow_mut().retain(|warning| warning.code != WarningCode::StoredPlaintext);
+            fault.failure
+        })?;
         if let Some(other) = other {
             self.leave_a_machines(other, &name)?;
         }
@@ -50,6 +62,26 @@ impl Call<'_> {
             let name = SessionName { service: service.clone(), account, profile: request.profile.clone() };
             (name, matched_by)
         }))
+    }
+
+    /// Of several accounts of which none is the default, the one that a machine grant's sessions have where nobody names
+    /// another: a `get` that named one must not stand in the way of those that name none.
+    pub(super) fn machines_own(
+        &self,
+        service: &Service,
+        wanted: Wanted<'_>,
+        candidates: &[Candidate],
+    ) -> Option<Account> {
+        let provider = self.world.settings.providers.serving(wanted.service);
+        let provider = provider.filter(|provider| provider.grant == Grant::ClientCredentials)?;
+        let own = Account::parse(&provider.name).ok()?;
+        let mut accounts: Vec<&Account> = candidates
+            .iter()
+            .filter(|one| one.name.profile.as_ref() == wanted.profile && one.services.contains(service))
+            .map(|one| &one.name.account)
+            .collect();
+        accounts.dedup();
+        (accounts.len() > 1 && accounts.contains(&&own)).then_some(own)
     }
 
     /// `None`: the service has a default account, which is another and is gone. Nobody is served in its place.
@@ -89,7 +121,7 @@ impl Call<'_> {
     /// Whether a machine's token came from an endpoint or for a client that the configuration names no more.
     pub(super) fn is_of_another_client(&self, session: &Persisted) -> bool {
         let record = session.record();
-        let minting = self.world.settings.providers.minting(&record.name.service);
+        let minting = self.world.settings.providers.minting(&record.name.service, &record.services);
         let owned = |provider: &Provider| record.destination().is_some_and(|to| provider.owns(&to));
         is_a_machines(&self.world.settings.providers, record) && !minting.is_some_and(owned)
     }

@@ -80,6 +80,8 @@ impl Call<'_> {
             match opened.and_then(|()| self.relocate(name, to)) {
                 Ok(Some(_)) => moved += 1,
                 Ok(None) => {}
+                // It is there already, and what cannot be looked into has nothing of it that is known.
+                Err(failure) if !names.contains(name) && is_out_of_reach(&failure) => {}
                 Err(failure) => left.push(failure),
             }
         }

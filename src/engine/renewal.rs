@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Call, World};
 use crate::error;
+use crate::harden::Unsuspended;
 use crate::lock::Guard;
 use crate::message::{Code, Failure, Freshness, WarningCode};
-use crate::provider::Clients as _;
 use crate::refresh::policy::Ask;
 use crate::refresh::{self, Done, Tools, Waited};
 use crate::session::{Account, Profile, Service, SessionName, Storage};
 use crate::store::record::Record;
 use crate::store::{self, Persisted};
-use crate::worker::Ended;
+use crate::worker::{BEGUN, Ended};
 
 /// A refresh that came to nothing, as its caller hears of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ struct Order {
     force: bool,
     /// The session is not there and is to be made.
     make: bool,
+    /// Its tokens come by a machine grant: for the words of an error.
+    machine: bool,
 }
 
 /// What a worker says.
@@ -50,6 +52,8 @@ struct Report {
     keep: bool,
     /// Permissions of a file were mended.
     repaired: bool,
+    /// Nothing was done: the process that was called can do it, and this one cannot.
+    declined: bool,
 }
 
 impl Call<'_> {
@@ -84,15 +88,21 @@ impl Call<'_> {
     ) -> Result<(Persisted, Freshness), Fault> {
         let serves = |record: &Record| self.may_serve(record, wanted);
         let tools = tools(self.world, storage, &serves);
-        match refresh::wait(&tools, name, seen, ask).map_err(|error| self.fault(error, name))? {
+        let machine =
+            seen.is_none_or(|seen| refresh::is_a_machines(&self.world.settings.providers, seen.record()));
+        match refresh::wait(&tools, name, seen, ask).map_err(|error| self.fault(error, name, machine))? {
             Waited::Done(done) => Ok(match *done {
                 Done::Adopted(theirs) => (theirs, Freshness::Adopted),
                 Done::NeedNotWait(current) => (current, Freshness::Cached),
             }),
             Waited::Ours(guard) => {
-                let order = order(name, storage, wanted, ask, seen.is_none());
-                let saved = self.carried_out(&tools, &guard, name, &order)?;
-                Ok((saved, if order.make { Freshness::Minted } else { Freshness::Refreshed }))
+                let order = order(name, storage, wanted, ask, (seen.is_none(), machine));
+                // Stopped by its terminal, a job would keep everybody else waiting for the lock.
+                let running = Unsuspended::begin();
+                let saved = self.carried_out(&tools, &guard, name, &order);
+                drop(guard);
+                drop(running);
+                Ok((saved?, if order.make { Freshness::Minted } else { Freshness::Refreshed }))
             }
         }
     }
@@ -107,11 +117,15 @@ impl Call<'_> {
         let bytes = serde_json::to_vec(order).unwrap_or_default();
         let report = match self.world.worker.carry_out(guard, &bytes) {
             Ended::NotDone => {
-                return done(tools, guard, name, order).map_err(|error| self.fault(error, name));
+                return done(tools, guard, name, order)
+                    .map_err(|error| self.fault(error, name, order.machine));
             }
             Ended::Reported(report) => serde_json::from_slice::<Report>(&report).map_err(|_| silent(name)),
             Ended::Silent => Err(silent(name)),
         }?;
+        if report.declined {
+            return done(tools, guard, name, order).map_err(|error| self.fault(error, name, order.machine));
+        }
         if report.keep {
             self.world.locks.keep.set();
         }
@@ -121,18 +135,18 @@ impl Call<'_> {
         match report.fault {
             Some(fault) => Err(fault),
             // The lock is still ours: nobody can have changed what the worker saved.
-            None => saved(tools, name).map_err(|error| self.fault(error, name)),
+            None => saved(tools, name).map_err(|error| self.fault(error, name, order.machine)),
         }
     }
 
-    fn fault(&self, error: refresh::Error, name: &SessionName) -> Fault {
+    fn fault(&self, error: refresh::Error, name: &SessionName, machine: bool) -> Fault {
         let instead = match error {
             // The server has rotated and we could not keep it: the old token's remaining life must not hide that.
             refresh::Error::Gone | refresh::Error::NotGranted | refresh::Error::Unsaved(_) => None,
             refresh::Error::NoRefreshToken => Some(Freshness::Cached),
             _ => Some(Freshness::Stale),
         };
-        let failure = if self.world.settings.providers.mints(&name.service) {
+        let failure = if machine {
             error::of_mint(error, name)
         } else {
             error::of_refresh(error, name, self.login_command(&name.service))
@@ -141,7 +155,13 @@ impl Call<'_> {
     }
 }
 
-fn order(name: &SessionName, storage: Storage, wanted: &Service, ask: Ask, make: bool) -> Order {
+fn order(
+    name: &SessionName,
+    storage: Storage,
+    wanted: &Service,
+    ask: Ask,
+    (make, machine): (bool, bool),
+) -> Order {
     Order {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         storage: storage.as_str().to_owned(),
@@ -151,6 +171,7 @@ fn order(name: &SessionName, storage: Storage, wanted: &Service, ask: Ask, make:
         wanted: wanted.to_string(),
         force: ask.force,
         make,
+        machine,
     }
 }
 
@@ -220,13 +241,20 @@ pub(super) fn carry_out(
     let call = Call::new(world);
     let serves = |record: &Record| call.may_serve(record, &wanted);
     let tools = tools(world, storage, &serves);
+    if !report(&[BEGUN]) {
+        return false;
+    }
+    let mut declined = false;
     let fault = match done(&tools, &guard, &name, &order) {
         // Some keyrings open their items to one process at a time, and have opened them to the one that was called.
-        Err(refresh::Error::Store(store::Error::Locked(_))) => return false,
-        transacted => transacted.err().map(|error| call.fault(error, &name)),
+        Err(refresh::Error::Store(store::Error::Locked(_))) => {
+            declined = true;
+            None
+        }
+        transacted => transacted.err().map(|error| call.fault(error, &name, order.machine)),
     };
     let keep = world.locks.keep.is_set();
-    let said = Report { fault, keep, repaired: world.plaintext.repaired() };
+    let said = Report { fault, keep, repaired: world.plaintext.repaired(), declined };
     let heard = serde_json::to_vec(&said).is_ok_and(|said| report(&said));
     if !heard {
         guard.outlives_its_giver();

@@ -2,7 +2,7 @@
 //! one cache for all callers. No refresh token is spent, so a crash costs a request and nothing else.
 //!
 //! ```text
-//! lock ─ read again ─ mark pending ─ POST ─ access slot ─ unlock
+//! lock ─ read again ─ (of a new one: index) ─ mark pending ─ POST ─ access slot ─ index ─ unlock
 //! ```
 
 use super::backoff::Backoff;
@@ -12,7 +12,7 @@ use crate::harden::Uninterrupted;
 use crate::lock::Guard;
 use crate::oauth::token::{self, Granted, Refused};
 use crate::provider::Machine;
-use crate::session::SessionName;
+use crate::session::{Service, SessionName};
 use crate::store::index::Entry;
 use crate::store::record::{Bundle, ObtainedBy, Record};
 use crate::store::{self, Persisted};
@@ -38,7 +38,7 @@ pub fn make(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) -> R
     };
     let backoff = Backoff::beside(tools.locks, &name.access_slot(), tools.backend.storage())?;
     let _calm = Uninterrupted::begin();
-    let machine = machine(tools, name)?;
+    let machine = machine(tools, name, &[])?;
     let begun = tools.clock.now();
     let empty = empty(name, &machine, ended_at, begun);
     let listed = tools.index.entry(name).unwrap_or_default();
@@ -72,7 +72,7 @@ pub(super) fn renew(
     backoff: &Backoff,
     current: Bundle,
 ) -> Result<Persisted, Error> {
-    let machine = machine(tools, &current.record.name)?;
+    let machine = machine(tools, &current.record.name, &current.record.services)?;
     let begun = tools.clock.now();
     let marked = mark(tools, guard, current, begun)?;
     match asked(tools, guard, backoff, &machine) {
@@ -88,8 +88,8 @@ pub(super) fn renew(
     }
 }
 
-fn machine(tools: &Tools<'_>, name: &SessionName) -> Result<Machine, Error> {
-    tools.clients.machine(&name.service).map_err(Error::Misconfigured)?.ok_or(Error::NoRefreshToken)
+fn machine(tools: &Tools<'_>, name: &SessionName, granted: &[Service]) -> Result<Machine, Error> {
+    tools.clients.machine(&name.service, granted).map_err(Error::Misconfigured)?.ok_or(Error::NoRefreshToken)
 }
 
 /// A session that has no token yet.
@@ -129,8 +129,9 @@ fn asked(tools: &Tools<'_>, guard: &Guard, backoff: &Backoff, machine: &Machine)
     if !guard.still_held() {
         return Err(Error::LockTimeout);
     }
-    let sent = Sent::new(None, &machine.client);
-    let answer = match tools.http.post(&token::client_credentials_request(machine)) {
+    let post = token::client_credentials_request(machine);
+    let sent = Sent::new(None, &machine.client, &post);
+    let answer = match tools.http.post(&post) {
         Ok(reply) => token::read(&reply, tools.clock.now()).map_err(|refused| match sent.unquoted(refused) {
             // There is no refresh token that could be dead: it is the client that was refused.
             Refused::InvalidGrant { description } => {

@@ -6,7 +6,7 @@
 //! close that window. After it, every crash leaves a session that refreshes once more.
 //!
 //! ```text
-//! lock ─ read again ─ mark pending ─ POST ─ refresh slot, read back ─ access slot ─ unlock
+//! lock ─ read again ─ mark pending ─ POST ─ refresh slot, read back ─ access slot ─ index ─ unlock
 //! ```
 
 pub mod backoff;
@@ -67,7 +67,7 @@ pub enum Done {
     NeedNotWait(Persisted),
 }
 
-/// Why there is no new token. In none of these cases was anything deleted.
+/// Why there is no new token. In none of these cases was a session's token deleted.
 #[derive(Debug)]
 pub enum Error {
     /// The session ended while we waited: a logout is never undone.
@@ -158,7 +158,7 @@ pub fn transact(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) 
         &client.token_params,
     );
     let mut rotated = None;
-    let sent = Sent::new(Some(&entry), &client);
+    let sent = Sent::new(Some(&entry), &client, &post);
     let answer = match tools.http.post(&post) {
         Ok(reply) => match token::read(&reply, tools.clock.now()) {
             Ok(granted) => Ok(sent.unquoted_scopes(granted)),
@@ -176,7 +176,7 @@ pub fn transact(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) 
             Ok(saved)
         }
         Err(Error::Refused(Refused::InvalidGrant { description })) => {
-            save::bury(tools, guard, current, &entry)?;
+            save::bury(tools, guard, current, &entry).map_err(after_the_answer)?;
             // The tombstone speaks from now on; a failure before it must not.
             backoff.clear();
             Err(Error::Dead { description, interrupted })
@@ -189,6 +189,17 @@ pub fn transact(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) 
             save::unmark(tools, guard, current, &error);
             Err(error)
         }
+    }
+}
+
+/// An error of the store once the server has answered is not told as one from before it was asked.
+fn after_the_answer(error: Error) -> Error {
+    match error {
+        Error::Store(error) => {
+            let why = format!("the server refused the refresh token, and that could not be noted: {error}");
+            Error::Refused(Refused::Transient { why, retry_after: None })
+        }
+        other => other,
     }
 }
 
@@ -219,7 +230,7 @@ pub fn configured_window(clients: &dyn Clients, record: &Record) -> Option<i64> 
 /// Whether a session's tokens come by a machine grant, which can be asked for another at any time.
 #[must_use]
 pub fn is_a_machines(clients: &dyn Clients, record: &Record) -> bool {
-    record.obtained_by == ObtainedBy::Mint && clients.mints(&record.name.service)
+    record.obtained_by == ObtainedBy::Mint && clients.mints(&record.name.service, &record.services)
 }
 
 fn window(tools: &Tools<'_>, record: &Record) -> Option<i64> {

@@ -1,5 +1,6 @@
 //! What a server quotes of what it was sent is not passed on: its words reach logs and terminals (I1).
 
+use crate::http::Post;
 use crate::oauth::token::{Granted, Refused};
 use crate::provider::Client;
 use crate::secret::{ClientSecret, RefreshToken};
@@ -9,11 +10,15 @@ use crate::store::record::RefreshEntry;
 pub(super) struct Sent<'a> {
     token: Option<&'a RefreshToken>,
     client: [Option<&'a ClientSecret>; 2],
+    /// What went in `Authorization`, which is easily turned back into the secret.
+    credentials: Option<ClientSecret>,
 }
 
 impl<'a> Sent<'a> {
-    pub(super) fn new(entry: Option<&'a RefreshEntry>, client: &'a Client) -> Self {
+    pub(super) fn new(entry: Option<&'a RefreshEntry>, client: &'a Client, post: &Post) -> Self {
+        let credentials = post.authorization.as_deref().and_then(|header| header.strip_prefix("Basic "));
         Self {
+            credentials: credentials.and_then(|credentials| ClientSecret::new(credentials).ok()),
             token: entry.map(|entry| &entry.token),
             client: [entry.and_then(|entry| entry.client_secret.as_ref()), client.secret.as_ref()],
         }
@@ -45,6 +50,11 @@ impl<'a> Sent<'a> {
 
     fn quoted_in(&self, text: &str) -> bool {
         self.token.is_some_and(|token| token.appears_in(text))
-            || self.client.iter().flatten().any(|secret| secret.appears_in(text))
+            || self
+                .client
+                .into_iter()
+                .flatten()
+                .chain(&self.credentials)
+                .any(|secret| secret.appears_in(text))
     }
 }

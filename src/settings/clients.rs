@@ -58,12 +58,15 @@ impl Configured {
         owners().find(lists).or_else(|| owners().next())
     }
 
-    /// The provider whose machine grant gives the sessions named after a service their tokens.
+    /// The provider whose machine grant gives a session its tokens: the one that names its sessions so, else one that
+    /// lists what the session is named after or granted for.
     #[must_use]
-    pub fn minting(&self, session: &Service) -> Option<&Provider> {
-        self.providers.iter().find(|provider| {
-            provider.grant == Grant::ClientCredentials && provider.session_service() == Some(session)
-        })
+    pub fn minting(&self, session: &Service, granted: &[Service]) -> Option<&Provider> {
+        let machines = || self.providers.iter().filter(|provider| provider.grant == Grant::ClientCredentials);
+        let listing = |service: &Service| machines().find(|provider| provider.services.contains(service));
+        machines()
+            .find(|provider| provider.session_service() == Some(session))
+            .or_else(|| std::iter::once(session).chain(granted).find_map(listing))
     }
 
     fn client(&self, provider: &Provider) -> Result<Client, Misconfigured> {
@@ -107,9 +110,12 @@ impl Configured {
                     )),
                 }
             }
-            Some(SecretSource::File(path)) => read_secret(path)
-                .map(Some)
-                .map_err(|what| fault(what, "put the secret alone on the file's one line")),
+            Some(SecretSource::File(path)) => read_secret(path).map(Some).map_err(|what| {
+                fault(
+                    what,
+                    "make it, with the secret alone on its one line, or name another source in config.toml",
+                )
+            }),
             Some(SecretSource::Keyring) => Err(fault(
                 "this version cannot read it from the keyring".to_owned(),
                 "name a file or an environment variable in config.toml",
@@ -153,12 +159,12 @@ impl Clients for Configured {
         self.owning(services, destination).and_then(|provider| provider.min_validity)
     }
 
-    fn mints(&self, session: &Service) -> bool {
-        self.minting(session).is_some()
+    fn mints(&self, session: &Service, granted: &[Service]) -> bool {
+        self.minting(session, granted).is_some()
     }
 
-    fn machine(&self, session: &Service) -> Result<Option<Machine>, Misconfigured> {
-        let Some(provider) = self.minting(session) else { return Ok(None) };
+    fn machine(&self, session: &Service, granted: &[Service]) -> Result<Option<Machine>, Misconfigured> {
+        let Some(provider) = self.minting(session, granted) else { return Ok(None) };
         let lacks = |key: &str| Misconfigured {
             message: format!("provider `{}` has no `{key}`", provider.name),
             hint: "add it to config.toml".to_owned(),

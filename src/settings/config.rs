@@ -217,6 +217,11 @@ fn provider(name: String, mut fields: Fields) -> Result<Provider, Error> {
     if provider.session.as_ref().is_some_and(|session| !provider.services.contains(session)) {
         return Err(fields.error("session", Problem::Invalid("must be one of `services`")));
     }
+    if provider.grant == Grant::ClientCredentials && provider.services.is_empty() {
+        return Err(
+            fields.error("services", Problem::Invalid("is needed where the grant is client_credentials"))
+        );
+    }
     if provider.grant == Grant::ClientCredentials {
         can_mint(&provider).map_err(|(key, why)| fields.error(key, Problem::Invalid(why)))?;
     }

@@ -72,7 +72,7 @@ fn traced_work(
     let Attempt::Held(guard) = attempt else { panic!("nobody else is here") };
     let order = json!({
         "version": env!("CARGO_PKG_VERSION"), "storage": "plaintext", "service": SERVICE, "account": account,
-        "profile": null, "wanted": SERVICE, "force": false, "make": make,
+        "profile": null, "wanted": SERVICE, "force": false, "make": make, "machine": make,
     });
     let mut command = under_strace(Whom::All, sandbox, injection);
     command.args([super::binary(), claviger::worker::COMMAND]);
