@@ -50,6 +50,18 @@ pub struct Uninterrupted {
 }
 
 impl Uninterrupted {
+    /// Blocks the signals alone that a terminal stops jobs with (Ctrl-Z). SIGSTOP cannot be kept away.
+    pub fn by_a_stop() -> Self {
+        #[cfg(unix)]
+        {
+            use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+            let stops = SigSet::from_iter([Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU]);
+            Self { before: stops.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok() }
+        }
+        #[cfg(not(unix))]
+        Self {}
+    }
+
     /// Blocks every signal that can be blocked, but those of faults, in this thread and in those it starts.
     pub fn begin() -> Self {
         #[cfg(unix)]
@@ -76,38 +88,6 @@ impl Uninterrupted {
 }
 
 impl Drop for Uninterrupted {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        if let Some(before) = self.before {
-            // Restoring a mask the kernel gave us cannot fail.
-            let _ = before.thread_set_mask();
-        }
-    }
-}
-
-/// Keeps a terminal from stopping this thread while it lives (Ctrl-Z). What came meanwhile stops it at the end. SIGSTOP
-/// cannot be kept away.
-#[must_use]
-pub struct Unsuspended {
-    #[cfg(unix)]
-    before: Option<nix::sys::signal::SigSet>,
-}
-
-impl Unsuspended {
-    /// Blocks the signals that a terminal stops jobs with, in this thread and in those it starts.
-    pub fn begin() -> Self {
-        #[cfg(unix)]
-        {
-            use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-            let stops = SigSet::from_iter([Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU]);
-            Self { before: stops.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok() }
-        }
-        #[cfg(not(unix))]
-        Self {}
-    }
-}
-
-impl Drop for Unsuspended {
     fn drop(&mut self) {
         #[cfg(unix)]
         if let Some(before) = self.before {

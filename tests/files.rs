@@ -265,21 +265,28 @@ fn what_killed_writers_left_goes_with_the_next_write_and_what_a_living_one_write
     sandbox.run("store", &bundle).ok();
     let left = |folder: &str, name: &str| {
         let path = sandbox.home().join(folder).join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, "half").unwrap();
         path
     };
-    let dead: Vec<PathBuf> =
-        ["index", "defaults"].map(|folder| left(folder, ".new-00112233445566778899aabbccddeeff")).into();
+    let of_the_dead = || {
+        ["index", "defaults", "pin", "slots"]
+            .map(|folder| left(folder, ".new-00112233445566778899aabbccddeeff"))
+    };
+    let dead = of_the_dead();
     let living = left("index", ".new-ffeeddccbbaa99887766554433221100");
     let claim = std::fs::File::open(&living).unwrap();
     rustix::fs::flock(&claim, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let taken = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT2", "makeDefault": true });
     sandbox.run("store", &taken).ok();
-    assert_eq!(dead.iter().filter(|path| path.exists()).count(), 0);
+    assert_eq!(dead.iter().filter(|path| path.exists()).collect::<Vec<_>>(), Vec::<&PathBuf>::new());
     assert!(living.exists(), "its writer lives");
     drop(claim);
     sandbox.run("store", &bundle).ok();
     assert!(!living.exists(), "its writer is gone");
+    let dead = of_the_dead();
+    sandbox.run("erase", &get()).ok();
+    assert_eq!(dead.iter().filter(|path| path.exists()).collect::<Vec<_>>(), Vec::<&PathBuf>::new());
 }
 
 #[test]

@@ -175,7 +175,6 @@ fn every_promise_of_the_library_page_names_an_enforcer_that_exists() {
     }
 }
 
-/// `file.rs` and the names that follow it, each in backquotes, in every table row of `tests/README.md`.
 #[test]
 fn the_size_of_the_window_that_is_owned_up_to_is_the_one_that_is_tested() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -185,6 +184,7 @@ fn the_size_of_the_window_that_is_owned_up_to_is_the_one_that_is_tested() {
     assert!(security.contains(&format!(", {window} lie in it (`tests/kills.rs`")), "{window}");
 }
 
+/// `file.rs` and the names that follow it, each in backquotes, in every table row of `tests/README.md`.
 #[test]
 fn every_test_that_the_table_of_requirements_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -143,6 +143,9 @@ fn a_worker_killed_anywhere_costs_the_session_in_the_one_window_alone() {
         let after = sandbox.run("get", &get());
         match after.exit {
             0 => {
+                if after.json()["outcome"] == "refreshed" {
+                    has_no_litter(sandbox, what);
+                }
                 // Nor is it lost unseen, for the refresh after: an access token without its refresh token.
                 let forced = json!({ "service": SERVICE, "forceRefresh": true });
                 assert_eq!(sandbox.run("get", &forced).ok()["outcome"], "refreshed", "{what}");

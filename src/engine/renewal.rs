@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Call, World};
 use crate::error;
-use crate::harden::Unsuspended;
+use crate::harden::Uninterrupted;
 use crate::lock::Guard;
 use crate::message::{Code, Failure, Freshness, WarningCode};
 use crate::refresh::policy::Ask;
@@ -98,7 +98,7 @@ impl Call<'_> {
             Waited::Ours(guard) => {
                 let order = order(name, storage, wanted, ask, (seen.is_none(), machine));
                 // Stopped by its terminal, a job would keep everybody else waiting for the lock.
-                let running = Unsuspended::begin();
+                let running = Uninterrupted::by_a_stop();
                 let saved = self.carried_out(&tools, &guard, name, &order);
                 drop(guard);
                 drop(running);

@@ -95,6 +95,7 @@ pub struct Defaults {
 pub struct Index {
     sessions: Shelf,
     defaults: Shelf,
+    seldom_written: [Folder; 3],
 }
 
 /// A folder of one kind of file.
@@ -155,6 +156,8 @@ impl Index {
         Self {
             sessions: Shelf { folder: Folder::new(state, "index"), piece: Piece::Index },
             defaults: Shelf { folder: Folder::new(state, "defaults"), piece: Piece::Default },
+            // Of the last, what is no session's is meant: probes.
+            seldom_written: ["defaults", "pin", "slots"].map(|name| Folder::new(state, name)),
         }
     }
 
@@ -204,8 +207,7 @@ impl Index {
             has_refresh_token: *has_refresh_token,
             generation: *generation,
         };
-        // A default is seldom written: what a writer of one left is looked for here.
-        self.defaults.folder.sweep();
+        self.sweep_elsewhere();
         write(&self.sessions, &file_of(name), &out)
     }
 
@@ -237,10 +239,15 @@ impl Index {
         kept_in.folder.delete(&damaged.file).map(|_| ())
     }
 
+    /// Their own next write may be long in coming: what a killed writer left there is looked for with every entry.
+    fn sweep_elsewhere(&self) {
+        self.seldom_written.iter().for_each(Folder::sweep);
+    }
+
     /// Removes one session's entry.
     pub fn remove(&self, name: &SessionName) -> Result<(), Error> {
         self.sessions.folder.sweep();
-        self.defaults.folder.sweep();
+        self.sweep_elsewhere();
         self.sessions.folder.delete(&file_of(name)).map(|_| ())
     }
 

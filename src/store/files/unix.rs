@@ -87,7 +87,7 @@ impl Folder {
     /// taken away stays, is never read, and the doctor tells of it.
     pub fn sweep(&self) {
         let Ok(Some(folder)) = self.open() else { return };
-        for name in self.every_name().unwrap_or_default() {
+        for name in self.listed().unwrap_or_default() {
             if is_of_many(&name)
                 && let Ok(file) = rustix::fs::openat(&folder, &name, READ, Mode::empty())
                 && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
@@ -115,9 +115,10 @@ impl Folder {
 
     /// The names of all files in here, temporary ones too.
     pub(super) fn every_name(&self) -> Result<Vec<String>, Error> {
-        if self.open()?.is_none() {
-            return Ok(Vec::new());
-        }
+        if self.open()?.is_some() { self.listed() } else { Ok(Vec::new()) }
+    }
+
+    fn listed(&self) -> Result<Vec<String>, Error> {
         let failed = |source: io::Error| unreadable(&self.path, &source);
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.path).map_err(failed)? {
