@@ -18,7 +18,7 @@ use support::{Answer, SERVICE, Sandbox, expired, finish, get, has_program, skipp
 const ERRORS: [(&str, &[&str]); 12] = [
     ("write", &["EAGAIN", "EBADF", "EDQUOT", "EFBIG", "EINTR", "EINVAL", "EIO", "ENOSPC", "EPERM", "EPIPE"]),
     ("openat", OPEN),
-    // What we open by a path are folders, which nobody takes away: a kernel never says ENOENT of one that is there.
+    // What we open by a path are folders, and the lock file in one: a kernel never says ENOENT where the folder is there.
     ("open", OPEN_FOLDER),
     ("fsync", &["EBADF", "EDQUOT", "EINTR", "EINVAL", "EIO", "ENOSPC", "EROFS"]),
     ("rename", RENAME),
