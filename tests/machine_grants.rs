@@ -336,6 +336,22 @@ fn an_end_that_was_cut_short_is_finished_and_revoked_before_a_session_is_made_in
 }
 
 #[test]
+fn a_session_stored_meanwhile_over_an_end_that_was_cut_short_is_not_ended() {
+    let machine = machine();
+    let stored = json!({ "service": SERVICE, "account": "ci", "accessToken": "AT-new", "expiresIn": 3600 });
+    call(&machine, Verb::Store, &stored);
+    let living = machine.keyring.slots.borrow()[SLOT].clone();
+    let mut cut: Value = serde_json::from_slice(&living).unwrap();
+    cut["erased"] = json!(true);
+    machine.keyring.slots.borrow_mut().insert(SLOT.to_owned(), cut.to_string().into_bytes());
+    machine.keyring.once_locked(machine.locks(), move |slots| {
+        slots.insert(SLOT.to_owned(), living);
+    });
+    assert_eq!(token_and_outcome(&get(&machine)), ("AT-new", "adopted"));
+    assert_eq!((asked(&machine), machine.slot(SLOT).unwrap()["accessToken"].as_str()), (0, Some("AT-new")));
+}
+
+#[test]
 fn it_becomes_nobodys_default() {
     let machine = machine();
     grants(&machine, "AT1");

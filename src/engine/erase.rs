@@ -122,7 +122,7 @@ impl Call<'_> {
 
     /// Ends one session in every backend that can be reached, the keyring's lock first. The one this call
     /// works with must be.
-    pub(super) fn end_session(
+    fn end_session(
         &self,
         name: &SessionName,
         only_if: Option<&AccessToken>,
@@ -180,6 +180,23 @@ impl Call<'_> {
             self.forget(name, services)?;
         }
         Ok(outcome)
+    }
+
+    /// Goes on with an end that was cut short, if it is one still once the lock is ours: its refresh token is yet to be
+    /// revoked.
+    pub(super) fn finish_an_end(&self, name: &SessionName, storage: Storage) -> Result<(), Failure> {
+        let backend = self.backend(storage);
+        let is_cut_short =
+            || Ok::<_, Failure>(store::load(backend, name)?.is_some_and(|it| it.record().erased));
+        if !is_cut_short()? {
+            return Ok(());
+        }
+        let guard = self.lock(name, storage)?;
+        let _calm = Uninterrupted::begin();
+        if is_cut_short()? {
+            self.end_in(backend, &guard, name, None, &mut Vec::new())?;
+        }
+        Ok(())
     }
 
     /// Mark, revoke, refresh slot, access slot: a crash in between leaves a session that reads as gone and

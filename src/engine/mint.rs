@@ -19,10 +19,7 @@ impl Call<'_> {
         // What the configuration lacks is told before anything is looked for or said of a storage.
         self.world.settings.providers.machine(&name.service, &[]).map_err(error::of_configuration)?;
         let mode = self.writing(self.mode()?, &name)?;
-        if store::load(self.backend(mode.storage), &name)?.is_some_and(|there| there.record().erased) {
-            // Its refresh token is yet to be revoked.
-            self.end_session(&name, None, mode.storage)?;
-        }
+        self.finish_an_end(&name, mode.storage)?;
         let other = self.other_reachable(&name, mode)?;
         let outcome = self.made(&name, mode.storage, &request.service, ask);
         let (session, freshness) = outcome.map_err(|fault| {
@@ -31,7 +28,11 @@ impl Call<'_> {
             fault.failure
         })?;
         if let Some(other) = other {
-            self.leave_a_machines(other, &name)?;
+            // The session is kept already: what is left of an older one is worth a warning, not a failure.
+            if let Err(failure) = self.leave_a_machines(other, &name) {
+                let message = format!("{} may keep an older copy: {}", other.words(), failure.message);
+                self.warn(WarningCode::OtherCopy, message);
+            }
         }
         self.pin(mode);
         let now = self.follow(&name, mode)?;
@@ -75,13 +76,11 @@ impl Call<'_> {
         let provider = self.world.settings.providers.serving(wanted.service);
         let provider = provider.filter(|provider| provider.grant == Grant::ClientCredentials)?;
         let own = Account::parse(&provider.name).ok()?;
-        let mut accounts: Vec<&Account> = candidates
+        let (ours, others): (Vec<_>, Vec<_>) = candidates
             .iter()
             .filter(|one| one.name.profile.as_ref() == wanted.profile && one.services.contains(service))
-            .map(|one| &one.name.account)
-            .collect();
-        accounts.dedup();
-        (accounts.len() > 1 && accounts.contains(&&own)).then_some(own)
+            .partition(|one| one.name.account == own);
+        (!ours.is_empty() && !others.is_empty()).then_some(own)
     }
 
     /// `None`: the service has a default account, which is another and is gone. Nobody is served in its place.

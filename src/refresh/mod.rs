@@ -192,10 +192,11 @@ pub fn transact(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) 
     }
 }
 
-/// An error of the store once the server has answered is not told as one from before it was asked.
+/// A keyring that is locked once the server has answered is not taken for one that was before it was asked: nobody
+/// may ask again.
 fn after_the_answer(error: Error) -> Error {
     match error {
-        Error::Store(error) => {
+        Error::Store(error @ store::Error::Locked(_)) => {
             let why = format!("the server refused the refresh token, and that could not be noted: {error}");
             Error::Refused(Refused::Transient { why, retry_after: None })
         }
