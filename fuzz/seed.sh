@@ -6,7 +6,7 @@ export LC_ALL=C.UTF-8
 cd "$(dirname "$0")/.."
 corpus=fuzz/corpus
 
-mkdir -p "$corpus"/{native_request,slot_value,slot_chunks,token_reply,config,service_url}
+mkdir -p "$corpus"/{native_request,slot_value,slot_chunks,token_reply,config,service_url,callback,metadata}
 rm -f "$corpus"/*/seed-*
 
 # Named after its content: the same seed twice is one file.
@@ -56,6 +56,15 @@ for file in protocol/transcripts/**/*.txt; do
     '' | native) request "$(header verb "$file")" "$(sed -n 's/^> //p' "$file")" ;;
   esac
 done
+
+for query in '?code=C&state=STATE&iss=https%3A%2F%2Fid.example' '?error=access_denied&error_description=no&state=STATE&iss=https%3A%2F%2Fid.example' \
+  '?code=C&state=wrong' '?code=C&state=STATE&state=STATE' '?code=C&state=STATE&iss=https%3A%2F%2Fevil.example' '' '?%00'; do
+  for more in '' $'Origin: null\r\n' $'Content-Length: 5\r\n'; do
+    printf 'GET /cb%s HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n%s\r\n' "$query" "$more" | seed callback
+  done
+done
+json_strings src/oauth/discovery.rs src/oauth/device.rs tests/session.rs | sed 's|BASE|https://id.example|g' |
+  while IFS= read -r json; do printf '%s' "$json" | seed metadata; done
 
 for file in protocol/slots/*.json; do seed slot_value <"$file"; done
 # Every key at once, as no session has them: a mutation that takes one away is easier than one that adds it.

@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! get    choose a session ─ load it ─ good enough? hand it out ─ else refresh, then hand out what was saved
-//!        none there, and a machine grant configured? make it first
+//!        none there, and a machine grant configured? make it first; under storage `none` ask, hand out, forget
 //! store  decide where ─ lock ─ conflict? ─ index, refresh slot, access slot ─ pin
 //! erase  choose ─ lock ─ mark erased ─ revoke ─ refresh slot, access slot, index
+//! login  who? ─ browser or device ─ code for tokens ─ store
+//! logout choose ─ erase, and tell the server
 //! list   the index, and nothing else
 //! move   pin ─ each session: lock both ─ copy refresh slot ─ mark ─ copy access slot ─ index ─ delete the source
+//! providers  what config.toml names ─ or: lock beside the file ─ read ─ edit, check ─ unchanged? replace
 //! doctor try the keyring, the files, the locks ─ look into every session ─ say what is wrong, or mend it
 //! ```
 
@@ -16,14 +19,21 @@ mod erase;
 mod find;
 mod get;
 mod list;
+mod login;
+mod logout;
 mod mint;
 mod move_all;
 mod place;
+mod providers;
 mod relocate;
 mod renewal;
 mod show;
+mod status;
 mod store;
+mod target;
+mod token;
 mod undo;
+mod unkept;
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -31,11 +41,11 @@ use std::fs::File;
 use crate::clock::Clock;
 use crate::error;
 use crate::http::Http;
-use crate::message::{Code, Failure, Outcome, Request, Warning, WarningCode};
+use crate::message::{Code, Event, Failure, Outcome, Request, Warning, WarningCode};
 use crate::refresh::turn::Locks;
 use crate::settings::Settings;
 use crate::store::index::Index;
-use crate::store::mode::Pin;
+use crate::store::mode::{Choice, Pin};
 use crate::store::{Backend, Error};
 use crate::worker::Worker;
 
@@ -61,6 +71,8 @@ pub struct World<'a> {
     pub worker: &'a dyn Worker,
     /// Says a line to people at once: before a wait, before a token goes where it was not expected.
     pub tell: &'a dyn Fn(&str),
+    /// Tells a tool at once how a login goes on.
+    pub event: &'a dyn Fn(&Event<'_>),
 }
 
 /// One request being served, with what is worth telling beside the outcome.
@@ -74,15 +86,9 @@ struct Call<'a> {
 /// Serves one request.
 pub fn serve(world: &World<'_>, request: Request) -> (Result<Outcome, Failure>, Vec<Warning>) {
     let call = Call::new(world);
-    let result = match request {
-        Request::Get(request) => call.get(&request),
-        Request::Store(request) => call.store(*request),
-        Request::Erase(request) => call.erase(&request),
-        Request::List(request) => call.list(&request),
-        Request::Capabilities => Ok(list::capabilities()),
-        Request::ShowStorage => call.show_storage(),
-        Request::MoveStorage(to) => call.move_all(to),
-        Request::Doctor { fix } => Ok(call.doctor(fix)),
+    let result = match world.settings.chosen {
+        Some(Choice::Nothing(nothing)) => call.without_storage(nothing, request),
+        Some(Choice::Kept(_)) | None => call.answer(request),
     };
     if world.plaintext.repaired() {
         call.warn(WarningCode::PermissionsRepaired, REPAIRED.to_owned());
@@ -102,6 +108,28 @@ impl<'a> Call<'a> {
         Self { world, warnings: RefCell::default(), asked: Cell::new(false) }
     }
 
+    fn answer(&self, request: Request) -> Result<Outcome, Failure> {
+        match request {
+            Request::Get(request) => self.get(&request),
+            Request::Store(request) => self.store(*request),
+            Request::Erase(request) => self.erase(&request),
+            Request::List(request) => self.list(&request),
+            Request::Capabilities => Ok(list::capabilities()),
+            Request::ShowStorage => self.show_storage(),
+            Request::MoveStorage(to) => self.move_all(to),
+            Request::Doctor { fix } => Ok(self.doctor(fix)),
+            Request::Login(request) => self.login(&request),
+            Request::Logout(target) => self.logout(&target),
+            Request::LogoutAll => self.logout_all(),
+            Request::Status { check } => self.status(check),
+            Request::Token(request) => self.token(&request),
+            Request::Use(target) => self.choose_default(&target),
+            Request::ListProviders => Ok(self.list_providers()),
+            Request::AddProvider(new) => self.add_provider(&new),
+            Request::RemoveProvider(name) => self.remove_provider(&name),
+        }
+    }
+
     fn warn(&self, code: WarningCode, message: String) {
         let warning = Warning { code, message };
         let mut warnings = self.warnings.borrow_mut();
@@ -111,18 +139,26 @@ impl<'a> Call<'a> {
     }
 
     /// What hints tell people to run to sign in for a service.
-    fn login_command(&self, service: &crate::session::Service) -> Option<&'a str> {
-        let serving = self.world.settings.providers.serving(service);
-        serving.and_then(|provider| provider.login_command.as_deref())
+    fn login_command(&self, service: &crate::session::Service) -> Option<String> {
+        let provider = self.world.settings.providers.serving(service)?;
+        match &provider.login_command {
+            Some(command) => Some(command.clone()),
+            None if provider.grant.is_a_machines() => None,
+            None => Some(format!("claviger login {}", provider.name)),
+        }
     }
 
     fn not_found(&self, service: &crate::session::Service) -> Failure {
         let hint = match self.login_command(service) {
-            Some(command) => error::login_hint(Some(command)),
-            None => "store one with `claviger store`".to_owned(),
+            Some(command) => error::login_hint(Some(&command)),
+            None => "a tool stores one with `claviger store`; `claviger providers add` adds a server to sign in to".to_owned(),
         };
         Failure::new(Code::NotFound, format!("there is no session for {service}"), hint)
     }
+}
+
+fn internal() -> Failure {
+    Failure::new(Code::Internal, "internal fault", "please report it; SECURITY.md says where")
 }
 
 /// What a damaged slot means to whoever is about to write over it or delete it.

@@ -2,6 +2,10 @@
 //!
 //! The modules' errors hold no secrets and say no more than what happened; what to do about it is said here.
 
+mod login;
+
+pub use login::{of_denial, of_discovery, of_login_refusal, of_request, of_unready};
+
 use crate::http;
 use crate::lock;
 use crate::message::{Code, Failure};
@@ -185,7 +189,7 @@ pub fn of_mint(error: refresh::Error, name: &SessionName) -> Failure {
             Failure::new(
                 Code::ProviderRejected,
                 format!("the server refused a token for {session}: `{}`{said}", Escaped(&error)),
-                "see to the client id, its secret, its scopes and its rights at the server",
+                "see to the client id, its secret, key or identity token, its scopes and its rights at the server",
             )
         }
         refresh::Error::Refused(Refused::Transient { why, retry_after }) => {

@@ -223,7 +223,11 @@ impl Fields {
     /// The full, dotted name of a key in here.
     #[must_use]
     pub fn name(&self, key: &str) -> String {
-        if self.within.is_empty() { key.to_owned() } else { format!("{}.{key}", self.within) }
+        match (self.within.as_str(), key) {
+            ("", key) => key.to_owned(),
+            (within, "") => within.to_owned(),
+            (within, key) => format!("{within}.{key}"),
+        }
     }
 
     /// An error about a key in here.
@@ -236,6 +240,13 @@ impl Fields {
     pub fn any(&mut self, key: &str) -> Option<Value> {
         let at = self.map.iter().position(|(known, _)| known == key)?;
         Some(self.map.swap_remove(at).1)
+    }
+
+    /// Gives a key a value if it has none.
+    pub fn stand_in(&mut self, key: &str, value: Value) {
+        if !self.map.iter().any(|(known, _)| known == key) {
+            self.map.push((key.to_owned(), value));
+        }
     }
 
     /// Takes a nested object.

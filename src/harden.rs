@@ -12,9 +12,36 @@ pub fn process() {
     }
     #[cfg(unix)]
     {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let before = getrlimit(Resource::Core);
+        // Best effort, see above. The hard limit stays: a program that takes our place has its cores back.
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: before.maximum });
+        let _ = CORES.set(before.current);
+    }
+}
+
+/// What a core dump could be as large as before [`process`] forbade it.
+#[cfg(unix)]
+static CORES: std::sync::OnceLock<Option<u64>> = std::sync::OnceLock::new();
+
+/// Takes the hard limit away too, so that no child raises it again: for every call but one whose place a program takes.
+pub fn no_cores_for_good() {
+    #[cfg(unix)]
+    {
         use rustix::process::{Resource, Rlimit, setrlimit};
-        // Best effort, see above. The hard limit goes too, so that no child of ours raises it again.
+        // Best effort, see above.
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+}
+
+/// Gives a program that is about to take our place the core dumps that whoever started us allows.
+#[cfg(unix)]
+pub fn allow_cores_again() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    if let Some(before) = CORES.get() {
+        let now = getrlimit(Resource::Core);
+        // Best effort: without it the program only dumps no core.
+        let _ = setrlimit(Resource::Core, Rlimit { current: *before, maximum: now.maximum });
     }
 }
 

@@ -1,4 +1,4 @@
-//! One POST at a time, to an [`Endpoint`]: no redirects, no compression, no cookies, bounded in time and size.
+//! One request at a time, to an [`Endpoint`]: no redirects, no compression, no cookies, bounded in time and size.
 
 mod last_look;
 
@@ -14,16 +14,48 @@ use zeroize::Zeroizing;
 use crate::address::{Endpoint, is_loopback};
 use crate::limits::{HTTP_BODY_BYTES, HTTP_HEADER_BYTES};
 
-/// A form-encoded POST. No `Debug`: header and body carry secrets.
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// `application/json`.
+    Json,
+}
+
+impl Content {
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Form => "application/x-www-form-urlencoded",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// A POST. No `Debug`: header and body carry secrets.
 pub struct Post {
     /// Where to.
     pub endpoint: Endpoint,
     /// `Authorization`, where the client authenticates by HTTP Basic.
     pub authorization: Option<Zeroizing<String>>,
-    /// The body, `application/x-www-form-urlencoded`.
-    pub form: Zeroizing<String>,
+    /// What the body is.
+    pub content: Content,
+    /// The body.
+    pub body: Zeroizing<String>,
     /// A deadline shorter than the usual, for what a user waits on only out of courtesy to the server.
     pub within: Option<Duration>,
+}
+
+/// A GET. No `Debug`: the header may carry a token.
+pub struct Get {
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// `Authorization`, where the answer is for the bearer of a token alone.
+    pub authorization: Option<Zeroizing<String>>,
+    /// A deadline shorter than the usual.
+    pub within: Option<Duration>,
+    /// The largest body that is read, in bytes.
+    pub limit: usize,
 }
 
 /// What came back. No `Debug`: the body may carry tokens.
@@ -72,6 +104,8 @@ impl fmt::Display for Error {
 pub trait Http {
     /// Sends one POST and reads the reply whole.
     fn post(&self, post: &Post) -> Result<Reply, Error>;
+    /// Sends one GET and reads the reply whole.
+    fn get(&self, get: &Get) -> Result<Reply, Error>;
 }
 
 /// Which proxy serves which URL, from the environment as `settings` read it.
@@ -217,22 +251,36 @@ impl Http for Network {
         let mut request = self
             .agent(&post.endpoint, post.within)?
             .post(post.endpoint.as_str())
-            .content_type("application/x-www-form-urlencoded");
+            .content_type(post.content.media_type());
         if let Some(authorization) = &post.authorization {
             request = request.header("Authorization", authorization.as_str());
         }
-        let mut response = request.send(post.form.as_bytes()).map_err(|error| classify(&error))?;
-        let text = |name: &str| {
-            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-        };
-        let (content_type, retry_after) = (text("content-type"), text("retry-after"));
-        let status = response.status().as_u16();
-        // The library calls a body too large that ends just at its limit.
-        let limit = u64::try_from(HTTP_BODY_BYTES + 1).unwrap_or(u64::MAX);
-        let body =
-            response.body_mut().with_config().limit(limit).read_to_vec().map_err(|error| classify(&error))?;
-        Ok(Reply { status, content_type, retry_after, body: Zeroizing::new(body) })
+        whole(request.send(post.body.as_bytes()), HTTP_BODY_BYTES)
     }
+
+    fn get(&self, get: &Get) -> Result<Reply, Error> {
+        let mut request = self.agent(&get.endpoint, get.within)?.get(get.endpoint.as_str());
+        if let Some(authorization) = &get.authorization {
+            request = request.header("Authorization", authorization.as_str());
+        }
+        whole(request.call(), get.limit)
+    }
+}
+
+fn whole(
+    answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    limit: usize,
+) -> Result<Reply, Error> {
+    let mut response = answer.map_err(|error| classify(&error))?;
+    let text =
+        |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (content_type, retry_after) = (text("content-type"), text("retry-after"));
+    let status = response.status().as_u16();
+    // The library calls a body too large that ends just at its limit.
+    let limit = u64::try_from(limit.saturating_add(1)).unwrap_or(u64::MAX);
+    let body =
+        response.body_mut().with_config().limit(limit).read_to_vec().map_err(|error| classify(&error))?;
+    Ok(Reply { status, content_type, retry_after, body: Zeroizing::new(body) })
 }
 
 /// ureq's errors carry no header and no body of ours; what they quote is a host, a status, a system's words.

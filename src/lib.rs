@@ -20,8 +20,9 @@
 //! - **I1** A refresh token leaves the process only to an endpoint in its own slot, and into that slot.
 //!   *[`secret::RefreshToken`] has no `Serialize`, `Display`, `Clone`; `tests/house.rs` counts the calls that
 //!   reveal it.*
-//! - **I2** Nothing newly granted is handed out before it is durable. *A reply's token comes from
-//!   [`store::Persisted`], which only `store::load` and `store::save` make; `oauth` cannot see `message`.*
+//! - **I2** Nothing newly granted is handed out before it is durable, but under the storage `none`, which keeps nothing.
+//!   *A reply's token comes from [`store::Persisted`], which only `store::load` and `store::save` make, or from
+//!   [`refresh::Unkept`], which wants a [`store::mode::Nothing`]; `oauth` cannot see `message`.*
 //! - **I3** One writer per session, across processes. *`store::save` demands the [`lock::Guard`] of that very
 //!   session and backend; `tests/storm.rs`.*
 //! - **I4** Input is bounded; over a limit is an error, never a truncation. *[`limits`], [`fields`],
@@ -52,6 +53,8 @@
 )]
 
 pub mod address;
+pub mod browser;
+pub mod child;
 pub mod cli;
 pub mod clock;
 pub mod dialect;
@@ -64,26 +67,30 @@ pub mod harden;
 pub mod http;
 pub mod limits;
 pub mod lock;
+pub mod loopback;
 pub mod message;
 pub mod oauth;
+pub mod presets;
 pub mod provider;
 pub mod refresh;
 pub mod resolve;
 pub mod secret;
 pub mod session;
 pub mod settings;
+pub mod signing;
 pub mod store;
 pub mod terminal;
 pub mod text;
 pub mod time;
 pub mod worker;
+pub mod world;
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use dialect::{Dialect, Rendered, Verb};
+use dialect::{Dialect, HandOver, Rendered, Verb};
 use engine::World;
-use message::{Code, Failure, Request};
+use message::{Code, Event, Failure, Manner, Request};
 use settings::{Command, Environment, Invocation, Settings};
 use terminal::Input;
 
@@ -98,9 +105,10 @@ pub fn run(
     let Invocation { command, storage } = invocation;
     let (request, form) = match command {
         Command::Protocol { dialect, verb } => (request(dialect, verb, input(verb)), Form::Dialect(dialect)),
-        Command::People { request, json: true } => (Ok(request), Form::Dialect(Dialect::Native)),
-        Command::People { request, json: false } => (Ok(request), Form::People),
-        Command::Worker => (Err(Failure::new(Code::BadRequest, NOT_FOR_CALLERS, "")), Form::People),
+        Command::People { request, manner } => (Ok(request), Form::People(manner)),
+        Command::Worker => {
+            (Err(Failure::new(Code::BadRequest, NOT_FOR_CALLERS, "")), Form::People(Manner::Text))
+        }
     };
     let mut warnings = Vec::new();
     let result = request.and_then(|request| {
@@ -127,7 +135,7 @@ pub fn run(
     });
     match form {
         Form::Dialect(dialect) => dialect.render(&result, &warnings),
-        Form::People => cli::render(&result, &warnings),
+        Form::People(manner) => cli::render(result, &warnings, manner),
     }
 }
 
@@ -172,16 +180,20 @@ pub fn work(
 /// What a reply looks like.
 enum Form {
     Dialect(Dialect),
-    People,
+    People(Manner),
 }
 
-/// Writes a reply: the lines for people, then the whole of `stdout` in one go. Gives the exit status.
+/// Writes a reply: the lines for people, then the whole of `stdout` in one go, or a program takes our place. Gives the
+/// exit status.
 #[must_use]
-pub fn deliver(rendered: &Rendered, stdout: std::io::Result<File>) -> u8 {
+pub fn deliver(rendered: Rendered, stdout: std::io::Result<File>) -> u8 {
     if !rendered.stderr.is_empty() {
         // A caller that closed stderr still gets its reply and its exit status.
         let _ =
             terminal::stderr().and_then(|stderr| terminal::write_whole(stderr, rendered.stderr.as_bytes()));
+    }
+    if let Some(HandOver { variable, token, command }) = rendered.then {
+        return stdout.map_or(child::FAILED, |stdout| child::run(&command, &variable, &token, stdout));
     }
     match stdout.and_then(|stdout| terminal::write_whole(stdout, &rendered.stdout)) {
         Ok(()) => rendered.exit,
@@ -195,6 +207,19 @@ pub fn tell(line: &str) {
     // Whoever closed stderr does not want to know.
     let _ =
         terminal::stderr().and_then(|stderr| terminal::write_whole(stderr, format!("{line}\n").as_bytes()));
+}
+
+/// Tells a tool at once how a login goes on: a line of its own, ahead of the reply, where the reply is JSON.
+pub fn reporting<'a>(
+    invocation: &Invocation,
+    stdout: &'a std::io::Result<File>,
+) -> impl Fn(&Event<'_>) + use<'a> {
+    let wanted = matches!(invocation.command, Command::People { manner: Manner::Json, .. });
+    move |event| {
+        let Some(stdout) = stdout.as_ref().ok().filter(|_| wanted) else { return };
+        // Whoever closed it hears of the end by the exit status.
+        let _ = terminal::write_whole(stdout, &dialect::native::event(event));
+    }
 }
 
 /// Reads the request of a verb; one that may be empty never waits on a terminal.

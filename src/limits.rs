@@ -16,6 +16,8 @@ pub const TEXT_BYTES: usize = 512;
 pub const TOKEN_BYTES: usize = 64 * 1024;
 /// A client secret, or the file a secret is configured to come from, in bytes.
 pub const SECRET_BYTES: usize = 4 * 1024;
+/// A private key in PEM, in bytes.
+pub const KEY_BYTES: usize = 16 * 1024;
 /// Services one session may be granted for.
 pub const SERVICES: usize = 64;
 /// Scopes of one session.
@@ -30,6 +32,10 @@ pub const INDEX_BYTES: usize = 64 * 1024;
 pub const CONFIG_BYTES: usize = 256 * 1024;
 /// The body of a token endpoint's reply, in bytes.
 pub const HTTP_BODY_BYTES: usize = 1024 * 1024;
+/// The body of an issuer's metadata or of a userinfo reply, in bytes.
+pub const DOCUMENT_BYTES: usize = 64 * 1024;
+/// The header of a request to the redirect URI, in bytes.
+pub const CALLBACK_BYTES: usize = 8 * 1024;
 /// The header of an HTTP reply, in bytes.
 pub const HTTP_HEADER_BYTES: usize = 64 * 1024;
 /// An error text from a server, in bytes, before it is escaped.

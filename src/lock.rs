@@ -188,6 +188,15 @@ pub fn try_acquire(
     imp::try_acquire(Target { path, slot: slot.clone(), storage, keep: keep.clone() }, now)
 }
 
+/// Tries once to become the one who changes a file that people keep. The lock lies beside the file, so that all who lead
+/// to it meet, whatever their environment says; the folder is people's, and is left as it is.
+pub fn try_acquire_beside(file: &Path, now: Timestamp, keep: &KeepUntilExit) -> Result<Attempt, Error> {
+    let slot = SlotName::configuration();
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let path = file.with_file_name(format!(".{name}.lock"));
+    imp::try_acquire(Target { path, slot, storage: Storage::Plaintext, keep: keep.clone() }, now)
+}
+
 /// Takes over a lock that another process of ours holds and has handed on with [`Guard::to_hand_on`].
 pub fn take_over(
     file: File,

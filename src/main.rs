@@ -6,14 +6,8 @@
 use std::alloc::System;
 use std::process::ExitCode;
 
-use claviger::clock::SystemClock;
-use claviger::engine::World;
-use claviger::http::Network;
-use claviger::lock::KeepUntilExit;
-use claviger::refresh::turn::Locks;
 use claviger::settings::{Command, Invocation, Settings, environment, invocation};
-use claviger::store::{index::Index, keyring::Keyring, mode::Pin, plaintext::Plaintext};
-use claviger::worker::OwnProcess;
+use claviger::world::{self, Serve};
 use zeroizing_alloc::ZeroAlloc;
 
 /// Every freed block of the heap is wiped, whichever library held a secret in it.
@@ -23,6 +17,9 @@ static HEAP: ZeroAlloc<System> = ZeroAlloc(System);
 fn main() -> ExitCode {
     claviger::harden::process();
     let invocation = invocation(std::env::args_os());
+    if !invocation.as_ref().is_ok_and(Invocation::gives_way) {
+        claviger::harden::no_cores_for_good();
+    }
     #[cfg(unix)]
     if matches!(invocation, Ok(Invocation { command: Command::Worker, .. })) {
         claviger::worker::close_what_was_inherited();
@@ -30,31 +27,15 @@ fn main() -> ExitCode {
     let stdout = claviger::terminal::claim_stdout();
     let rendered = match invocation {
         Ok(Invocation { command: Command::Worker, .. }) => {
-            return ExitCode::from(claviger::work(stdout, &environment, with_real_world));
+            let world = |settings: &Settings, serve: Serve<'_>| world::real(settings, serve, &|_| ());
+            return ExitCode::from(claviger::work(stdout, &environment, world));
         }
-        Ok(invocation) => claviger::run(invocation, claviger::input, &environment, with_real_world),
+        Ok(invocation) => {
+            let event = claviger::reporting(&invocation, &stdout);
+            let world = |settings: &Settings, serve: Serve<'_>| world::real(settings, serve, &event);
+            claviger::run(invocation, claviger::input, &environment, world)
+        }
         Err(usage) => usage.rendered(),
     };
-    ExitCode::from(claviger::deliver(&rendered, stdout))
-}
-
-fn with_real_world(settings: &Settings, serve: &mut dyn FnMut(&World<'_>)) {
-    let keep = KeepUntilExit::default();
-    serve(&World {
-        settings,
-        keyring: &Keyring::new(settings.keyring.clone(), settings.keyring_patience(), keep.clone()),
-        plaintext: &Plaintext::new(&settings.state),
-        index: &Index::new(&settings.state),
-        pin: &Pin::new(&settings.state),
-        http: &Network { patience: settings.patience(), proxies: settings.proxies.clone() },
-        clock: &SystemClock::start(),
-        locks: &Locks {
-            keyring: None,
-            plaintext: settings.state.join("locks"),
-            keep,
-            patience: settings.timeouts.lock,
-        },
-        worker: &OwnProcess,
-        tell: &claviger::tell,
-    });
+    ExitCode::from(claviger::deliver(rendered, stdout))
 }

@@ -1,9 +1,17 @@
 //! What may be asked and what may be told, in every dialect alike.
 
+mod people;
+mod providers;
 mod storage;
 
 use serde::{Deserialize, Serialize};
 
+pub use people::{
+    Chosen, Event, Login, Manner, SignedIn, SignedOut, Standing, Status, Target, TokenWanted, Way,
+};
+pub use providers::{
+    AddedProvider, ClientIdFrom, ListedProvider, NewProvider, NewSecret, Providers, RemovedProvider,
+};
 pub use storage::{Finding, Health, Relocated, Shown};
 
 use crate::address::Endpoint;
@@ -33,10 +41,31 @@ pub enum Request {
         /// And mend it.
         fix: bool,
     },
+    /// Sign in.
+    Login(Box<Login>),
+    /// Sign out of one session.
+    Logout(Target),
+    /// Sign out of every session there is.
+    LogoutAll,
+    /// How do the sessions stand?
+    Status {
+        /// Read their slots, too.
+        check: bool,
+    },
+    /// A live access token, for a person or a script.
+    Token(Box<TokenWanted>),
+    /// Make this account the default.
+    Use(Target),
+    /// Which providers are configured?
+    ListProviders,
+    /// Write a provider into `config.toml`.
+    AddProvider(Box<NewProvider>),
+    /// Take the provider of that name out of it.
+    RemoveProvider(String),
 }
 
 /// Asks for a live access token.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Get {
     /// What it must open.
     pub service: Service,
@@ -157,9 +186,24 @@ pub enum Outcome {
     Relocated(Relocated),
     /// What was found about where sessions are kept.
     Examined(Vec<Finding>),
+    /// Somebody signed in.
+    SignedIn(Box<SignedIn>),
+    /// Somebody signed out.
+    SignedOut(Vec<SignedOut>),
+    /// How the sessions stand.
+    Standing(Box<Status>),
+    /// A default was chosen.
+    Chosen(Box<Chosen>),
+    /// The configured providers.
+    Providers(Providers),
+    /// A provider was written.
+    ProviderAdded(AddedProvider),
+    /// A provider was taken away.
+    ProviderRemoved(RemovedProvider),
 }
 
-/// A live token and how it came about. Made from what the store returned, never from a server's reply (I2).
+/// A live token and how it came about. Made from what the store returned, never from a server's reply, but where nothing
+/// is to be kept (I2).
 #[derive(Debug)]
 pub struct Token {
     /// The session it belongs to.
@@ -176,8 +220,8 @@ pub struct Token {
     pub scopes: Vec<String>,
     /// Whether there is a refresh token; `None`: not known.
     pub has_refresh_token: Option<bool>,
-    /// Where the session lies.
-    pub storage: Storage,
+    /// Where the session lies; `None`: nothing keeps it.
+    pub storage: Option<Storage>,
     /// How it came about.
     pub freshness: Freshness,
     /// How the session was chosen.
@@ -267,8 +311,8 @@ pub struct Listed {
 /// What this build can do.
 #[derive(Debug)]
 pub struct Capabilities {
-    /// Backends this build has.
-    pub storages: Vec<Storage>,
+    /// Storages this build has.
+    pub storages: Vec<&'static str>,
     /// Dialects this build speaks.
     pub dialects: Vec<&'static str>,
     /// Grants this build can use.
@@ -285,6 +329,10 @@ pub enum Code {
     Conflict,
     AuthRefreshExpired,
     AuthRefreshUnavailable,
+    LoginCancelled,
+    LoginDenied,
+    LoginTimeout,
+    InteractionRequired,
     AuthRefreshTransient,
     LockTimeout,
     StoreUnavailable,

@@ -1,7 +1,12 @@
 //! An authorization server and our client there: what a configuration, a caller or a slot says of them.
 
+mod client;
+
+pub use client::{
+    Client, ClientProof, Clients, Identity, Machine, MachineGrant, Misconfigured, Signer, Unread,
+};
+
 use crate::address::Endpoint;
-use crate::secret::ClientSecret;
 use crate::session::Service;
 
 /// Where a refresh token may be sent, and as which client. Stored beside the token; the token goes there
@@ -16,6 +21,34 @@ pub struct Destination {
     pub revocation_endpoint: Option<Endpoint>,
     /// The client identifier (RFC 6749 section 2.2).
     pub client_id: String,
+    /// The provider by whose login it was found. A caller's `store` cannot say so: only here may the secret of a
+    /// provider go that names no endpoint of its own.
+    pub found_by: Option<String>,
+}
+
+/// Where a token came from, and for which client, as far as that is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// The issuer identifier.
+    pub issuer: Option<&'a str>,
+    /// The token endpoint.
+    pub token_endpoint: &'a Endpoint,
+    /// The client identifier; a machine that shows an identity token needs none.
+    pub client_id: Option<&'a str>,
+    /// The provider by whose login it was found, as a refresh slot knows it and a record does not.
+    pub found_by: Option<&'a str>,
+}
+
+impl<'a> From<&'a Destination> for Asking<'a> {
+    fn from(destination: &'a Destination) -> Self {
+        let Destination { issuer, token_endpoint, revocation_endpoint: _, client_id, found_by } = destination;
+        Self {
+            issuer: issuer.as_deref(),
+            token_endpoint,
+            client_id: Some(client_id),
+            found_by: found_by.as_deref(),
+        }
+    }
 }
 
 /// How our client proves itself to the token endpoint (RFC 6749 section 2.3, RFC 7591 section 2).
@@ -46,15 +79,45 @@ pub enum Grant {
     JwtBearer,
 }
 
+impl Grant {
+    /// Whether a machine asks by it for a token of its own: nobody signs in.
+    #[must_use]
+    pub fn is_a_machines(self) -> bool {
+        matches!(self, Self::ClientCredentials | Self::TokenExchange | Self::JwtBearer)
+    }
+}
+
 /// Where a configured secret comes from; never the configuration file itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
-    /// The one line of this file.
+    /// This file's content: of all but a key, its one line.
     File(std::path::PathBuf),
     /// This environment variable.
     Env(String),
     /// A slot of the keyring.
     Keyring,
+}
+
+/// What a revocation of one token ends at the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationEnds {
+    /// All that the user granted this client, or nobody knows.
+    Grant,
+    /// That refresh token and what came of it; others of the same user and client live on.
+    Token,
+}
+
+/// Where a machine's identity token comes from. It lives for minutes, and is asked for anew with every request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentitySource {
+    /// The one line of this file.
+    File(std::path::PathBuf),
+    /// This environment variable.
+    Env(String),
+    /// The server that a job of GitHub Actions is told of.
+    GithubActions,
+    /// The variable that a job of GitLab names under `id_tokens`.
+    Gitlab,
 }
 
 /// Whether a `get` may start a login.
@@ -71,6 +134,8 @@ pub enum Interactive {
 pub struct Provider {
     /// The table's name.
     pub name: String,
+    /// The preset it builds on.
+    pub preset: Option<&'static str>,
     /// The issuer identifier.
     pub issuer: Option<String>,
     /// RFC 6749 section 3.1.
@@ -83,12 +148,24 @@ pub struct Provider {
     pub revocation_endpoint: Option<Endpoint>,
     /// RFC 7591.
     pub registration_endpoint: Option<Endpoint>,
+    /// Where a server says who is signed in: that of `OpenID` Connect, or its own.
+    pub userinfo_endpoint: Option<Endpoint>,
     /// The client identifier.
     pub client_id: Option<String>,
+    /// Where people register a client, where the preset ships none.
+    pub client_id_help: Option<&'static str>,
     /// Where the client secret comes from.
     pub client_secret: Option<SecretSource>,
     /// Where the key of `private_key_jwt` comes from.
     pub private_key: Option<SecretSource>,
+    /// What the server knows that key by.
+    pub key_id: Option<String>,
+    /// Where the identity token of a machine grant comes from.
+    pub identity_token: Option<IdentitySource>,
+    /// Whom an identity token, or the token it is exchanged for, is meant for.
+    pub audience: Option<String>,
+    /// What kind of token the identity token is (RFC 8693 section 3).
+    pub subject_token_type: Option<String>,
     /// How the client authenticates.
     pub client_auth: ClientAuth,
     /// The grant its sessions begin with.
@@ -99,6 +176,8 @@ pub struct Provider {
     pub services: Vec<Service>,
     /// The service that names new sessions; the first of `services` where not given.
     pub session: Option<Service>,
+    /// Resources a token is asked for (RFC 8707).
+    pub resource: Vec<String>,
     /// Exact redirect URIs, where a server wants them.
     pub redirect_uris: Vec<String>,
     /// Extra parameters of the authorization request.
@@ -111,6 +190,10 @@ pub struct Provider {
     pub git_username: Option<String>,
     /// The user name docker is told.
     pub docker_username: Option<String>,
+    /// The claim that names the account, in the ID token or at the userinfo endpoint.
+    pub account_claim: Option<String>,
+    /// What a revocation of one of its tokens ends.
+    pub revocation_ends: RevocationEnds,
     /// What hints tell people to run.
     pub login_command: Option<String>,
     /// Whether a `get` may start a login.
@@ -124,110 +207,49 @@ impl Provider {
         self.session.as_ref().or_else(|| self.services.first())
     }
 
-    /// Whether a session that goes to `destination` is one of this provider's: the same client at the same
-    /// token endpoint, of the same issuer where both name one. A caller can claim any issuer in a `store`;
-    /// the endpoint is what a secret would be sent to.
+    /// What to do where a client id is wanted and there is none: the preset's own words, else those of the caller.
     #[must_use]
-    pub fn owns(&self, destination: &Destination) -> bool {
-        let same_issuer = match (&self.issuer, &destination.issuer) {
-            (Some(ours), Some(theirs)) => ours == theirs,
-            _ => true,
-        };
-        same_issuer
-            && self.token_endpoint.as_ref() == Some(&destination.token_endpoint)
-            && self.client_id.as_deref() == Some(destination.client_id.as_str())
-    }
-}
-
-/// The client's proof for one request, made ready by whoever read the secret.
-#[derive(Debug)]
-pub enum ClientProof<'a> {
-    /// A public client.
-    Public,
-    /// HTTP Basic.
-    Basic(&'a ClientSecret),
-    /// In the body.
-    Post(&'a ClientSecret),
-}
-
-/// What the configuration adds to a request to one destination.
-#[derive(Debug)]
-pub struct Client {
-    /// How it authenticates.
-    pub auth: ClientAuth,
-    /// Its secret, read just now.
-    pub secret: Option<ClientSecret>,
-    /// Extra parameters of the token request.
-    pub token_params: Vec<(String, String)>,
-    /// The provider's own revocation endpoint: the only one its secret may go to.
-    pub revocation_endpoint: Option<Endpoint>,
-}
-
-impl Client {
-    /// A client of which the configuration says nothing.
-    #[must_use]
-    pub fn public() -> Self {
-        Self { auth: ClientAuth::None, secret: None, token_params: Vec::new(), revocation_endpoint: None }
+    pub fn client_id_hint(&self, otherwise: &str) -> String {
+        self.client_id_help.unwrap_or(otherwise).to_owned()
     }
 
-    /// The proof for a request. A secret that came with the token by `store` goes by HTTP Basic, which
-    /// every server that gives out passwords must take (RFC 6749 section 2.3.1).
+    /// The redirect URIs the client is registered with: the loopback address at any port, where none are named
+    /// (RFC 8252 section 7.3).
     #[must_use]
-    pub fn proof<'a>(&'a self, stored: Option<&'a ClientSecret>) -> ClientProof<'a> {
-        match (stored, &self.secret, self.auth) {
-            (None, Some(secret), ClientAuth::ClientSecretPost) => ClientProof::Post(secret),
-            (Some(secret), _, _) | (None, Some(secret), _) => ClientProof::Basic(secret),
-            (None, None, _) => ClientProof::Public,
+    pub fn redirect_uris(&self) -> Vec<String> {
+        if self.redirect_uris.is_empty() {
+            vec!["http://127.0.0.1".to_owned()]
+        } else {
+            self.redirect_uris.clone()
         }
     }
-}
 
-impl Client {
-    /// The proof for a revocation; `None` where the configured secret would leave its provider's endpoints.
+    /// Whether its machine grant needs a client id: to show an identity token, a public client need not have one.
     #[must_use]
-    pub fn revocation_proof<'a>(
-        &'a self,
-        entry: &Destination,
-        stored: Option<&'a ClientSecret>,
-    ) -> Option<ClientProof<'a>> {
-        let at_home = self.revocation_endpoint == entry.revocation_endpoint;
-        (stored.is_some() || self.secret.is_none() || at_home).then(|| self.proof(stored))
+    pub fn needs_client_id(&self) -> bool {
+        self.client_auth != ClientAuth::None || self.grant == Grant::ClientCredentials
     }
-}
 
-/// What a machine asks for a token with: no session, no refresh token, nobody who signs in.
-#[derive(Debug)]
-pub struct Machine {
-    /// Where, and as which client.
-    pub destination: Destination,
-    /// Its proof. The secret has been read just now.
-    pub client: Client,
-    /// Scopes to ask for.
-    pub scopes: Vec<String>,
-    /// Services the session is granted for.
-    pub services: Vec<Service>,
-}
+    /// Whether a session is one of this provider's: the same client at the same token endpoint, of the same issuer where
+    /// both name one. A caller can claim any issuer in a `store`; the endpoint is what a secret would be sent to. Where
+    /// the issuer names the endpoint or registers the client, both are what a login of this very provider found.
+    #[must_use]
+    pub fn is_asked_by(&self, asking: Asking<'_>) -> bool {
+        let found_by_us = asking.found_by == Some(self.name.as_str());
+        self.resembles(asking)
+            && (self.token_endpoint.is_some() || found_by_us)
+            && (self.client_id.is_some() || asking.client_id.is_none() || found_by_us)
+    }
 
-/// A configuration that cannot be acted on, in words for people.
-#[derive(Debug)]
-pub struct Misconfigured {
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub hint: String,
-}
-
-/// The configured clients, asked when a request is about to be made and not before: their secrets are
-/// read only then.
-pub trait Clients {
-    /// The client for a session's destination. A configured secret whose provider no longer has this very
-    /// destination is an error, never sent and never silently left out.
-    fn client_for(&self, services: &[Service], destination: &Destination) -> Result<Client, Misconfigured>;
-    /// The window of the provider that owns a destination, in seconds, where it sets one.
-    fn min_validity(&self, services: &[Service], destination: &Destination) -> Option<i64>;
-    /// Whether the configuration names a machine grant for a session: for the service that names it, else for one that
-    /// it is granted for, as where the provider's list of services has changed.
-    fn mints(&self, session: &Service, granted: &[Service]) -> bool;
-    /// That grant. A secret that cannot be read and an endpoint that is not named are errors.
-    fn machine(&self, session: &Service, granted: &[Service]) -> Result<Option<Machine>, Misconfigured>;
+    /// The same as far as a record tells it: good enough for what is no secret.
+    #[must_use]
+    pub fn resembles(&self, asking: Asking<'_>) -> bool {
+        let same_issuer = match (self.issuer.as_deref(), asking.issuer) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => self.token_endpoint.is_some(),
+        };
+        same_issuer
+            && self.token_endpoint.as_ref().is_none_or(|ours| ours == asking.token_endpoint)
+            && self.client_id.as_deref().is_none_or(|ours| asking.client_id == Some(ours))
+    }
 }

@@ -1,7 +1,7 @@
 //! Values that must not leak: redacted, wiped, never cloned, shown only by a named act (I1, I6).
 //!
-//! Access tokens are what callers ask for, so they have `expose`. Refresh tokens and client secrets have
-//! `reveal`, and a test counts the places that call it.
+//! Access tokens are what callers ask for, so they have `expose`. Refresh tokens, client secrets and identity
+//! tokens have `reveal`, and a test counts the places that call it.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -135,6 +135,29 @@ impl ClientSecret {
     }
 }
 
+/// What somebody else says of this machine, for a moment (RFC 7519): shown for a token, or for another of its kind.
+pub struct IdentityToken(Sealed);
+redacted!(IdentityToken);
+
+impl IdentityToken {
+    /// A token of 1 to [`TOKEN_BYTES`] printable ASCII characters, not blank.
+    pub fn new(text: &str) -> Result<Self, &'static str> {
+        Sealed::new(text, TOKEN_BYTES).map(Self)
+    }
+
+    /// The raw token. Every caller is counted in `tests/house.rs`.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0.0
+    }
+
+    /// Whether a text quotes the token, as it is or form-encoded: a server's error may.
+    #[must_use]
+    pub fn appears_in(&self, text: &str) -> bool {
+        self.0.appears_in(text)
+    }
+}
+
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
@@ -152,6 +175,7 @@ mod tests {
 
     static_assertions::assert_not_impl_any!(RefreshToken: serde::Serialize, std::fmt::Display, Clone);
     static_assertions::assert_not_impl_any!(ClientSecret: serde::Serialize, std::fmt::Display, Clone);
+    static_assertions::assert_not_impl_any!(IdentityToken: serde::Serialize, std::fmt::Display, Clone);
     static_assertions::assert_not_impl_any!(AccessToken: serde::Serialize, std::fmt::Display, Clone);
 
     #[test]

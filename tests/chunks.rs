@@ -39,6 +39,21 @@ fn every_size_comes_back_as_it_was_written_over_every_other() {
 }
 
 #[test]
+fn a_clients_secret_is_cut_like_any_value_whatever_its_provider_is_called() {
+    for slot in ["client-secret/acme", "client-secret/3.0"] {
+        let vault = Vault::with_limit(WINDOWS);
+        let mut slots = chunked(&vault);
+        for size in [6000, 100, 6000, 5000] {
+            slots.write(slot, &value(size, 'a')).unwrap();
+            assert_eq!(slots.read(slot).unwrap().unwrap(), value(size, 'a'));
+            assert_eq!((slots.slots().unwrap(), slots.strays().unwrap()), (vec![slot.to_owned()], vec![]));
+        }
+        assert!(slots.delete(slot).unwrap());
+        assert_eq!(vault.names(), Vec::<String>::new(), "nothing of it is left");
+    }
+}
+
+#[test]
 fn what_fits_is_kept_whole_and_one_byte_more_is_cut_in_two() {
     let vault = Vault::with_limit(WINDOWS);
     let mut slots = chunked(&vault);

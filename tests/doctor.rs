@@ -5,7 +5,7 @@ mod support;
 use std::cell::RefCell;
 
 use claviger::dialect::Verb;
-use claviger::message::Request;
+use claviger::message::{Manner, Request};
 use serde_json::{Value, json};
 use support::SERVICE;
 use support::vault::{Vault, WINDOWS};
@@ -310,7 +310,8 @@ fn parts_of_no_value_are_removed_and_those_in_use_are_not() {
     };
     let verb =
         |verb| claviger::settings::Command::Protocol { dialect: claviger::dialect::Dialect::Native, verb };
-    let doctor = |fix| claviger::settings::Command::People { request: Request::Doctor { fix }, json: true };
+    let doctor =
+        |fix| claviger::settings::Command::People { request: Request::Doctor { fix }, manner: Manner::Json };
     let token = "x".repeat(8192);
     let mut large = bundle("alice", &token);
     serve(verb(Verb::Store), large.to_string().as_bytes());
@@ -338,7 +339,7 @@ fn people_are_told_in_lines_and_programs_in_json() {
     let machine = machine();
     machine.keyring.slots.borrow_mut().remove(&format!("{ALICE}/refresh"));
     let command =
-        claviger::settings::Command::People { request: Request::Doctor { fix: false }, json: false };
+        claviger::settings::Command::People { request: Request::Doctor { fix: false }, manner: Manner::Text };
     let rendered = machine.serve(&machine.keyring, command, None, b"");
     let text = String::from_utf8(rendered.stdout.to_vec()).unwrap();
     assert!(text.starts_with("ok       storage   keyring, decided by this machine's pin\n"), "{text}");
@@ -356,8 +357,10 @@ fn a_choice_for_one_call_decides_nothing_between_two_copies() {
         machine.clock.now.set(machine.clock.now.get() + 60);
         call(&machine, Some("keyring"), Verb::Store, &bundle("alice", "newer"));
         let before = machine.keyring.slots.borrow().clone();
-        let command =
-            claviger::settings::Command::People { request: Request::Doctor { fix: true }, json: true };
+        let command = claviger::settings::Command::People {
+            request: Request::Doctor { fix: true },
+            manner: Manner::Json,
+        };
         let rendered = machine.serve(&machine.keyring, command, Some(storage), b"");
         let reply: Value = serde_json::from_slice(&rendered.stdout).unwrap();
         assert_eq!((rendered.exit, reply["problems"].clone()), (5, json!(1)), "{storage}: {reply}");

@@ -129,6 +129,38 @@ fn a_server_that_drips_for_ever_is_given_up() {
 }
 
 #[test]
+fn an_identity_token_is_asked_for_as_carefully_as_a_token() {
+    let (elsewhere, followed) = raw(b"HTTP/1.1 200 OK\r\n\r\n".to_vec());
+    let server = Server::start("RT1-first");
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+    let moved = format!("HTTP/1.1 302 Found\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n");
+    // A reply of 69,632 bytes is read, and one of a byte more is not.
+    let filled = |room: usize| {
+        let (start, end) = (r#"{"value":"ID","filler":""#, r#""}"#);
+        format!("{head}\r\n{start}{}{end}", "x".repeat(room - start.len() - end.len()))
+    };
+    let broken = format!("{head}Content-Length: 500\r\n\r\n{{\"value\":\"ID\"}}");
+    for (answer, exit) in
+        [(moved, 4), (broken, 4), (String::new(), 4), (filled(69_633), 4), (filled(69_632), 0)]
+    {
+        let (url, connections) = raw(answer.into_bytes());
+        let mut sandbox = Sandbox::plaintext();
+        sandbox.set("ACTIONS_ID_TOKEN_REQUEST_URL", &url);
+        sandbox.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "RQ");
+        sandbox.configure(&format!(
+            "[providers.ci]\ntoken-endpoint = \"{}\"\ngrant = \"jwt_bearer\"\nservices = [\"{SERVICE}\"]\n\
+             identity-token = {{ github-actions = true }}\n",
+            server.token_endpoint()
+        ));
+        let before = server.token_requests();
+        let reply = sandbox.run("get", &get());
+        assert_eq!((reply.exit, connections.load(Ordering::SeqCst)), (exit, 1), "{}", reply.stderr);
+        assert_eq!(server.token_requests() - before, usize::from(exit == 0));
+    }
+    assert_eq!(followed.load(Ordering::SeqCst), 0);
+}
+
+#[test]
 fn nobody_listening_is_told_from_a_broken_exchange() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let sandbox = sandbox_for(&format!("http://{closed}/token"));

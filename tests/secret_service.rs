@@ -5,7 +5,7 @@ mod support;
 use serde_json::json;
 use support::bus::Bus;
 use support::server::Server;
-use support::{SERVICE, Sandbox, expired, get};
+use support::{SERVICE, Sandbox, expired, finish, get};
 
 fn sandbox(bus: &Bus) -> Sandbox {
     Sandbox::new(&[("DBUS_SESSION_BUS_ADDRESS", &bus.address)])
@@ -98,4 +98,40 @@ fn a_keyring_that_restarts_in_mid_refresh_does_not_cost_the_session() {
     let forced = json!({ "service": SERVICE, "forceRefresh": true });
     assert_eq!(sandbox.run("get", &forced).ok()["outcome"], "refreshed");
     assert_eq!(server.log(|log| log.reused), 0);
+}
+
+#[test]
+fn a_client_secret_comes_from_a_pipe_into_the_keyring_and_goes_with_its_provider() {
+    let Some(bus) = Bus::with_keyring() else { return };
+    let server = Server::start("RT1-first");
+    let sandbox = sandbox(&bus);
+    let add = |secret: &str, more: &[&str]| {
+        let mut command = sandbox.command("providers");
+        let endpoint = server.token_endpoint();
+        command.args(["add", "ci", "--token-endpoint", &endpoint, "--client-id", "runner", "--grant"]);
+        command.args(["client_credentials", "--client-auth", "client_secret_basic", "--service", SERVICE]);
+        command.arg("--client-secret-stdin").args(more);
+        finish(command, secret.as_bytes())
+    };
+    let added = add("CS:% 1\n", &[]);
+    assert_eq!(added.exit, 0, "{}", added.stderr);
+    assert_eq!(bus.slots().0, ["client-secret/ci"]);
+    let config = std::fs::read_to_string(sandbox.home().join("config.toml")).unwrap();
+    assert!(config.contains("client-secret = { keyring = true }") && !config.contains("CS:%"), "{config}");
+    assert_eq!(sandbox.run("get", &get()).ok()["outcome"], "minted");
+
+    // What is refused changes neither the file nor the keyring.
+    for (secret, more) in
+        [("other\n", &["--grant", "nonsense", "--replace"][..]), ("other\n", &[]), ("\n", &["--replace"])]
+    {
+        assert_eq!(add(secret, more).exit, 2, "{secret:?} {more:?}");
+    }
+    assert!(bus.slots().1.contains("CS:% 1"), "{}", bus.slots().1);
+    let forced = json!({ "service": SERVICE, "forceRefresh": true });
+    assert_eq!(sandbox.run("get", &forced).ok()["outcome"], "refreshed");
+
+    let mut remove = sandbox.command("providers");
+    remove.args(["remove", "ci"]);
+    assert_eq!(finish(remove, b"").exit, 0);
+    assert!(!bus.slots().0.contains(&"client-secret/ci".to_owned()), "{:?}", bus.slots().0);
 }

@@ -1,13 +1,15 @@
 //! What `storage show` and `storage move` say.
 
 use crate::message::{Relocated, Shown};
+use crate::session::Storage;
 
 pub(super) fn shown(shown: &Shown) -> String {
-    let mut lines = vec![row("storage", &format!("{}, decided by {}", shown.storage, shown.decided_by))];
+    let mut lines =
+        vec![row("storage", &format!("{}, decided by {}", Storage::word(shown.storage), shown.decided_by))];
     if shown.in_use != shown.storage {
         lines.push(row(
             "in use",
-            &format!("{}, as nobody chose and the keyring cannot be reached", shown.in_use),
+            &format!("{}, as nobody chose and the keyring cannot be reached", Storage::word(shown.in_use)),
         ));
     }
     match shown.pin {

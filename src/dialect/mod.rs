@@ -7,9 +7,12 @@
 
 pub mod native;
 
+use std::ffi::OsString;
+
 use zeroize::Zeroizing;
 
 use crate::message::{Failure, Outcome, Request, Warning};
+use crate::secret::AccessToken;
 
 /// What a caller asks for by name, before its bytes are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,4 +81,16 @@ pub struct Rendered {
     pub stderr: String,
     /// The exit status.
     pub exit: u8,
+    /// A program that takes this one's place once the rest is written.
+    pub then: Option<HandOver>,
+}
+
+/// A program to be run with a token in its environment. No `Debug`: see there.
+pub struct HandOver {
+    /// The variable the token goes into.
+    pub variable: String,
+    /// The token.
+    pub token: AccessToken,
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
 }

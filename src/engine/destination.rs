@@ -21,7 +21,13 @@ impl Call<'_> {
                 let Direct { issuer, token_endpoint, revocation_endpoint, client_id, client_secret } =
                     *direct;
                 Ok((
-                    Some(Destination { issuer, token_endpoint, revocation_endpoint, client_id }),
+                    Some(Destination {
+                        issuer,
+                        token_endpoint,
+                        revocation_endpoint,
+                        client_id,
+                        found_by: None,
+                    }),
                     client_secret,
                 ))
             }
@@ -50,6 +56,8 @@ impl Call<'_> {
     }
 }
 
+const LACKING: &str = "add it to config.toml, or give `tokenEndpoint` and `clientId` in the request";
+
 /// A provider's destination. One that is not fully configured is an error only where a refresh token would
 /// have to go there.
 fn destination_of(provider: &Provider, request: &Store) -> Result<Option<Destination>, Failure> {
@@ -60,6 +68,7 @@ fn destination_of(provider: &Provider, request: &Store) -> Result<Option<Destina
                 token_endpoint: token_endpoint.clone(),
                 revocation_endpoint: provider.revocation_endpoint.clone(),
                 client_id: client_id.clone(),
+                found_by: None,
             }));
         }
         (None, _) => "token-endpoint",
@@ -72,7 +81,10 @@ fn destination_of(provider: &Provider, request: &Store) -> Result<Option<Destina
     Err(Failure::new(
         Code::ConfigInvalid,
         message,
-        "add it to config.toml, or give `tokenEndpoint` and `clientId` in the request",
+        match lacking {
+            "client-id" => provider.client_id_hint(LACKING),
+            _ => LACKING.to_owned(),
+        },
     ))
 }
 

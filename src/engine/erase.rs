@@ -6,6 +6,7 @@ use crate::lock::Guard;
 use crate::message::{Code, Erase, Erased, Failure, Outcome, Revocation, WarningCode};
 use crate::oauth::revocation;
 use crate::provider::Clients as _;
+use crate::refresh;
 use crate::refresh::backoff::Backoff;
 use crate::resolve::Wanted;
 use crate::secret::AccessToken;
@@ -14,6 +15,17 @@ use crate::store::index::Entry;
 use crate::store::mode::Mode;
 use crate::store::record::{Bundle, Record, RefreshEntry};
 use crate::store::{self, Backend, probe};
+
+/// Why a session ends.
+#[derive(Clone, Copy)]
+pub(super) enum Ending<'a> {
+    /// Somebody wants it ended.
+    Wanted,
+    /// Somebody signs out: its access token, too, is told to the server.
+    SignedOut,
+    /// This token was rejected, and there is nothing else to it.
+    If(&'a AccessToken),
+}
 
 const NOTHING: Erased = Erased { erased: false, revocation: Revocation::Skipped };
 
@@ -83,7 +95,7 @@ impl Call<'_> {
             };
             let Some(seen) = seen.filter(|seen| is_it(seen.access())) else { continue };
             if seen.record().is_static() {
-                let ended = self.end_session(&name, Some(rejected), storage)?;
+                let ended = self.end_session(&name, Ending::If(rejected), storage)?;
                 outcome.erased |= ended.erased;
                 if ended.revocation != Revocation::Skipped {
                     outcome.revocation = ended.revocation;
@@ -109,23 +121,23 @@ impl Call<'_> {
     /// a whole host because one path of it was named would be a surprise.
     fn end(&self, wanted: Wanted<'_>, storage: Storage) -> Result<Erased, Failure> {
         if let Some(name) = directly_named(wanted) {
-            let erased = self.end_session(&name, None, storage)?;
+            let erased = self.end_session(&name, Ending::Wanted, storage)?;
             if erased.erased {
                 return Ok(erased);
             }
         }
         match self.choose_to_end(wanted, storage)? {
-            Some(name) => self.end_session(&name, None, storage),
+            Some(name) => self.end_session(&name, Ending::Wanted, storage),
             None => Ok(NOTHING),
         }
     }
 
     /// Ends one session in every backend that can be reached, the keyring's lock first. The one this call
     /// works with must be.
-    fn end_session(
+    pub(super) fn end_session(
         &self,
         name: &SessionName,
-        only_if: Option<&AccessToken>,
+        ending: Ending<'_>,
         in_use: Storage,
     ) -> Result<Erased, Failure> {
         // While all are being moved, it may be in either, and is ended in both or not at all.
@@ -152,7 +164,7 @@ impl Call<'_> {
         let mut outcome = NOTHING;
         let mut services = Vec::new();
         for storage in &reachable {
-            let ended = self.end_in(self.backend(*storage), locks.of(*storage), name, only_if, &mut services);
+            let ended = self.end_in(self.backend(*storage), locks.of(*storage), name, ending, &mut services);
             // What ended in the first backend must not be told as if nothing had.
             let ended =
                 ended.map_err(|failure| if outcome.erased { half_ended(failure) } else { failure })?;
@@ -176,7 +188,7 @@ impl Call<'_> {
         // Also where only an index entry or a default was left of it, in a backend that was looked into.
         let entry = self.world.index.entry(name).unwrap_or_default();
         let known_gone = entry.is_none_or(|entry| reachable.contains(&entry.storage));
-        if outcome.erased || (known_gone && only_if.is_none()) {
+        if outcome.erased || (known_gone && !matches!(ending, Ending::If(_))) {
             self.forget(name, services)?;
         }
         Ok(outcome)
@@ -194,7 +206,7 @@ impl Call<'_> {
         let guard = self.lock(name, storage)?;
         let _calm = Uninterrupted::begin();
         if is_cut_short()? {
-            self.end_in(backend, &guard, name, None, &mut Vec::new())?;
+            self.end_in(backend, &guard, name, Ending::Wanted, &mut Vec::new())?;
         }
         Ok(())
     }
@@ -206,12 +218,12 @@ impl Call<'_> {
         backend: &dyn Backend,
         guard: &Guard,
         name: &SessionName,
-        only_if: Option<&AccessToken>,
+        ending: Ending<'_>,
         services: &mut Vec<Service>,
     ) -> Result<Erased, Failure> {
-        let damage = if only_if.is_none() { Damage::Passes } else { Damage::Stops };
+        let damage = if matches!(ending, Ending::If(_)) { Damage::Stops } else { Damage::Passes };
         let loaded = readable(store::load(backend, name), damage)?;
-        if let Some(only_if) = only_if
+        if let Ending::If(only_if) = ending
             && !loaded
                 .as_ref()
                 .and_then(store::Persisted::access)
@@ -221,8 +233,10 @@ impl Call<'_> {
         }
         // What is damaged cannot be revoked; erasing it is still owed.
         let entry = readable(store::load_refresh(backend, guard, name), Damage::Passes)?;
+        let mut access = None;
         if let Some(session) = loaded {
-            let Bundle { record, .. } = session.into_bundle();
+            let Bundle { record, access: held } = session.into_bundle();
+            access = held.filter(|_| matches!(ending, Ending::SignedOut));
             services.extend(record.services.iter().cloned());
             let record = Record {
                 erased: true,
@@ -232,7 +246,7 @@ impl Call<'_> {
             };
             store::save(backend, guard, Bundle { record, access: None })?;
         }
-        let revocation = entry.map_or(Revocation::Skipped, |entry| self.revoke(&entry));
+        let revocation = entry.map_or(Revocation::Skipped, |entry| self.revoke(&entry, access.as_ref()));
         let refresh = store::delete(backend, guard, name, &name.refresh_slot());
         let access = refresh.and_then(|refresh| {
             store::delete(backend, guard, name, &name.access_slot()).map(|access| refresh || access)
@@ -263,22 +277,31 @@ impl Call<'_> {
             return Ok(());
         }
         let mut services = Vec::new();
-        self.end_in(backend, guard, name, None, &mut services)?;
+        self.end_in(backend, guard, name, Ending::Wanted, &mut services)?;
         self.forget(name, services)
     }
 
-    fn revoke(&self, entry: &RefreshEntry) -> Revocation {
+    /// Tells the server that a session has ended: its refresh token and then, where it is wanted, its access token. Where
+    /// the first was taken, a server that refuses the second has no use for it any more.
+    pub(super) fn revoke(&self, entry: &RefreshEntry, access: Option<&AccessToken>) -> Revocation {
         if entry.destination.revocation_endpoint.is_none() {
             return Revocation::Unsupported;
         }
         // A configuration that cannot be acted on must not keep a session from ending here.
         let client = self.world.settings.providers.client_for(&entry.grant.services, &entry.destination).ok();
+        let client = client.and_then(|client| refresh::ready(self.world.keyring, client).ok());
         let proof = client
             .as_ref()
             .and_then(|client| client.revocation_proof(&entry.destination, entry.client_secret.as_ref()));
         let Some(proof) = proof else { return Revocation::Failed };
-        match revocation::revoke(self.world.http, &entry.destination, &proof, &entry.token) {
-            revocation::Outcome::Revoked => Revocation::Revoked,
+        let now = self.world.clock.now();
+        match revocation::revoke(self.world.http, &entry.destination, &proof, &entry.token, now) {
+            revocation::Outcome::Revoked => {
+                if let Some(access) = access {
+                    revocation::revoke_access(self.world.http, &entry.destination, &proof, access, now);
+                }
+                Revocation::Revoked
+            }
             revocation::Outcome::Failed => Revocation::Failed,
         }
     }

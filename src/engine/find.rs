@@ -160,18 +160,7 @@ impl Call<'_> {
         if matches!(chosen, Err(Refusal::Nothing | Refusal::NoSuchAccount | Refusal::DefaultGone(_)))
             && damaged.is_none()
         {
-            for storage in [Storage::Keyring, Storage::Plaintext] {
-                match self.search_backend(storage) {
-                    Ok(found) => entries.extend(found),
-                    Err(failure) if storage == in_use => return Err(failure),
-                    Err(failure) => {
-                        self.warn(
-                            WarningCode::BackendUnreachable,
-                            format!("not looked into: {}", failure.message),
-                        );
-                    }
-                }
-            }
+            entries.extend(self.search_both(in_use)?);
             chosen = choose(&entries)?;
         }
         match (chosen, damaged) {
@@ -186,6 +175,24 @@ impl Call<'_> {
             }
             (Err(Refusal::Nothing | Refusal::NoSuchAccount), None) => Ok(None),
         }
+    }
+
+    /// Searches both backends. The one in use must answer; where the other does not, that is told.
+    pub(super) fn search_both(&self, in_use: Storage) -> Result<Vec<Entry>, Failure> {
+        let mut entries = Vec::new();
+        for storage in [Storage::Keyring, Storage::Plaintext] {
+            match self.search_backend(storage) {
+                Ok(found) => entries.extend(found),
+                Err(failure) if storage == in_use => return Err(failure),
+                Err(failure) => {
+                    self.warn(
+                        WarningCode::BackendUnreachable,
+                        format!("not looked into: {}", failure.message),
+                    );
+                }
+            }
+        }
+        Ok(entries)
     }
 
     /// An entry whose slot is gone from where it should be. What cannot be read is no ghost.
@@ -214,8 +221,9 @@ impl Call<'_> {
     /// I11, and what the configuration takes away from it: a session that belongs to a configured provider
     /// serves only what that provider still lists. Configuration never adds anything.
     pub(super) fn may_serve(&self, record: &Record, service: &Service) -> bool {
-        let provider =
-            record.destination().and_then(|to| self.world.settings.providers.owning(&record.services, &to));
+        let provider = record
+            .asking()
+            .and_then(|asking| self.world.settings.providers.resembling(&record.services, asking));
         let listed = match provider {
             Some(provider) if !provider.services.is_empty() => {
                 provider.services.iter().any(|listed| listed.covers(service))
@@ -282,14 +290,14 @@ impl Call<'_> {
             Refusal::DefaultGone(account) => Failure::new(
                 Code::NotFound,
                 format!("the default account {account} has no session for {}", wanted.service),
-                "name another account, store one with makeDefault, or erase the default's session",
+                "name another account, make one the default with `claviger use ACCOUNT`, or erase the default's session",
             ),
             Refusal::Ambiguous(accounts) => {
                 let names: Vec<String> = accounts.iter().map(Account::to_string).collect();
                 Failure::new(
                     Code::NoAccountSelected,
                     format!("several accounts have a session for {}: {}", wanted.service, names.join(", ")),
-                    "name one with `account`, or make one the default by storing it with makeDefault",
+                    "name one with `account` (--account), or make one the default with `claviger use ACCOUNT`",
                 )
             }
         }

@@ -13,7 +13,7 @@ use crate::store::mode::Mode;
 use crate::store::record::Bundle;
 use crate::store::{self, Persisted};
 
-const SHORT: &str = "the token ends sooner than wanted";
+pub(super) const SHORT: &str = "the token ends sooner than wanted";
 const FRESH: &str =
     "the token ends sooner than wanted, and is so new that the server would only give another like it";
 
@@ -27,6 +27,11 @@ pub(super) struct Asked<'a> {
 
 impl Call<'_> {
     pub(super) fn get(&self, request: &Get) -> Result<Outcome, Failure> {
+        self.get_unasked(request).or_else(|failure| self.signed_in_for(request, failure))
+    }
+
+    /// A `get` for which nobody is asked to sign in.
+    pub(super) fn get_unasked(&self, request: &Get) -> Result<Outcome, Failure> {
         let result = self.where_they_are(
             |mode| self.awake(|| self.get_in(mode, request)),
             |result| result.as_ref().is_err_and(is_missing),
@@ -83,7 +88,11 @@ impl Call<'_> {
         let Some(freshness) = instead.filter(|_| !asked.ask.force) else { return Err(failure) };
         let current = store::load(self.backend(session.storage()), &name)?;
         let Some(current) = current.filter(|current| !current.record().erased) else {
-            return Err(error::of_refresh(refresh::Error::Gone, &name, self.login_command(&name.service)));
+            return Err(error::of_refresh(
+                refresh::Error::Gone,
+                &name,
+                self.login_command(&name.service).as_deref(),
+            ));
         };
         if !policy::is_valid(&current, self.world.clock.now()) {
             return Err(failure);
@@ -111,7 +120,11 @@ impl Call<'_> {
         let Asked { service, ask, matched_by } = asked;
         if !self.may_serve(session.record(), service) {
             let name = &session.record().name;
-            return Err(error::of_refresh(refresh::Error::NotGranted, name, self.login_command(service)));
+            return Err(error::of_refresh(
+                refresh::Error::NotGranted,
+                name,
+                self.login_command(service).as_deref(),
+            ));
         }
         let storage = session.storage();
         let left = policy::seconds_left(session.record(), self.world.clock.now());
@@ -131,7 +144,7 @@ impl Call<'_> {
             expires_at: record.expires_at,
             scopes: record.scopes,
             has_refresh_token: record.has_refresh_token,
-            storage,
+            storage: Some(storage),
             freshness,
             matched_by,
         })))

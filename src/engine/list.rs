@@ -5,6 +5,7 @@ use crate::dialect::Dialect;
 use crate::message::{Capabilities, Failure, List, Listed, Outcome};
 use crate::session::Storage;
 use crate::store::index::Entry;
+use crate::store::mode::Nothing;
 
 impl Call<'_> {
     pub(super) fn list(&self, request: &List) -> Result<Outcome, Failure> {
@@ -22,7 +23,7 @@ impl Call<'_> {
     }
 
     fn listed(&self, entry: Entry) -> Result<Listed, Failure> {
-        let Entry { name, label, services, storage, expires_at, has_refresh_token, generation: _ } = entry;
+        let Entry { name, label, services, storage, expires_at, has_refresh_token, .. } = entry;
         let mut default = false;
         for service in &services {
             let pinned = self.world.index.default_account(service, name.profile.as_ref())?;
@@ -34,8 +35,8 @@ impl Call<'_> {
 
 pub(super) fn capabilities() -> Outcome {
     Outcome::Capabilities(Capabilities {
-        storages: vec![Storage::Keyring, Storage::Plaintext],
+        storages: vec![Storage::Keyring.as_str(), Storage::Plaintext.as_str(), Nothing::WORD],
         dialects: Dialect::ALL.iter().map(|(_, word)| *word).collect(),
-        grants: vec!["refresh_token", "client_credentials"],
+        grants: vec!["refresh_token", "client_credentials", "token_exchange", "jwt_bearer"],
     })
 }

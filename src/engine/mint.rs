@@ -4,9 +4,9 @@ use super::Call;
 use super::get::Asked;
 use crate::error;
 use crate::message::{Failure, Get, MatchedBy, Outcome, WarningCode};
-use crate::provider::{Clients as _, Grant, Provider};
-use crate::refresh::is_a_machines;
+use crate::provider::{Clients as _, Provider};
 use crate::refresh::policy::Ask;
+use crate::refresh::{self, is_a_machines};
 use crate::resolve::{Candidate, Wanted};
 use crate::session::{Account, Service, SessionName, Storage};
 use crate::store::{self, Persisted};
@@ -17,7 +17,7 @@ impl Call<'_> {
         let Some((name, matched_by)) = self.machine_session(request)? else { return Err(missing) };
         let ask = Ask { min_validity: request.min_validity, force: request.force_refresh };
         // What the configuration lacks is told before anything is looked for or said of a storage.
-        self.world.settings.providers.machine(&name.service, &[]).map_err(error::of_configuration)?;
+        self.awake(|| self.is_configured(&name))?;
         let mode = self.writing(self.mode()?, &name)?;
         self.finish_an_end(&name, mode.storage)?;
         let other = self.other_reachable(&name, mode)?;
@@ -44,11 +44,20 @@ impl Call<'_> {
         self.hand_out(session, freshness, Asked { service: &request.service, ask, matched_by })
     }
 
+    /// Whether all that a request for a token needs can be read, its client's secret in the keyring too.
+    pub(super) fn is_configured(&self, name: &SessionName) -> Result<(), Failure> {
+        let machine = self.world.settings.providers.machine(&name.service, &[]);
+        if let Some((_, client)) = machine.map_err(error::of_configuration)? {
+            refresh::ready(self.world.keyring, client).map_err(|error| error::of_mint(error, name))?;
+        }
+        Ok(())
+    }
+
     /// The session a machine grant makes for a request: named by the provider that serves the service, and by the
     /// provider's name where no account is given.
     fn machine_session(&self, request: &Get) -> Result<Option<(SessionName, MatchedBy)>, Failure> {
         let provider = self.world.settings.providers.serving(&request.service);
-        let Some(provider) = provider.filter(|provider| provider.grant == Grant::ClientCredentials) else {
+        let Some(provider) = provider.filter(|provider| provider.grant.is_a_machines()) else {
             return Ok(None);
         };
         let Some(service) = provider.session_service() else { return Ok(None) };
@@ -74,7 +83,7 @@ impl Call<'_> {
         candidates: &[Candidate],
     ) -> Option<Account> {
         let provider = self.world.settings.providers.serving(wanted.service);
-        let provider = provider.filter(|provider| provider.grant == Grant::ClientCredentials)?;
+        let provider = provider.filter(|provider| provider.grant.is_a_machines())?;
         let own = Account::parse(&provider.name).ok()?;
         let (ours, others): (Vec<_>, Vec<_>) = candidates
             .iter()
@@ -121,7 +130,7 @@ impl Call<'_> {
     pub(super) fn is_of_another_client(&self, session: &Persisted) -> bool {
         let record = session.record();
         let minting = self.world.settings.providers.minting(&record.name.service, &record.services);
-        let owned = |provider: &Provider| record.destination().is_some_and(|to| provider.owns(&to));
+        let owned = |provider: &Provider| record.asking().is_some_and(|asking| provider.resembles(asking));
         is_a_machines(&self.world.settings.providers, record) && !minting.is_some_and(owned)
     }
 }

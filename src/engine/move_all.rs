@@ -6,20 +6,26 @@
 use super::Call;
 use crate::message::{Code, Failure, Outcome, Relocated};
 use crate::session::{SessionName, SlotName, Storage};
-use crate::store::mode::Pinned;
+use crate::store::mode::{Choice, Nothing, Pinned};
 use crate::store::{self, Piece, probe};
 
 impl Call<'_> {
     /// Moves every session of this machine into one backend, and pins it first: what cannot be pinned is not moved.
     pub(super) fn move_all(&self, to: Storage) -> Result<Outcome, Failure> {
         let settings = self.world.settings;
-        let chosen = [settings.chosen, settings.standing].into_iter().flatten();
-        if let Some(chosen) = chosen.into_iter().find(|chosen| chosen.storage != to) {
-            return Err(Failure::new(
-                Code::Conflict,
-                format!("{} says {}, and would not look into {}", chosen.source, chosen.storage, to.words()),
-                "change that first; nothing was moved",
-            ));
+        for choice in [settings.chosen, settings.standing].into_iter().flatten() {
+            match choice {
+                Choice::Nothing(nothing) => return Err(contradicts(nothing)),
+                Choice::Kept(chosen) if chosen.storage != to => {
+                    return Err(contradiction(format!(
+                        "{} says {}, and would not look into {}",
+                        chosen.source,
+                        chosen.storage,
+                        to.words()
+                    )));
+                }
+                Choice::Kept(_) => {}
+            }
         }
         let now = self.world.clock.now();
         // Two moves at once would meet half way.
@@ -119,4 +125,13 @@ fn is_out_of_reach(failure: &Failure) -> bool {
         failure.code,
         Code::StoreUnavailable | Code::StoreLocked | Code::StoreDenied | Code::StoreTimeout
     )
+}
+
+/// What keeps nothing would look into no storage.
+pub(super) fn contradicts(nothing: Nothing) -> Failure {
+    contradiction(format!("{} says none, and would keep nothing anywhere", nothing.source()))
+}
+
+fn contradiction(message: String) -> Failure {
+    Failure::new(Code::Conflict, message, "change that first; nothing was moved")
 }

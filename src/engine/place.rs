@@ -11,7 +11,7 @@ use crate::refresh::turn::Turn;
 use crate::resolve::{self, Wanted};
 use crate::session::{SessionName, SlotName, Storage};
 use crate::store::index::Listing;
-use crate::store::mode::{Mode, Pinned, Source};
+use crate::store::mode::{Choice, Mode, Pinned, Source};
 use crate::store::{self, Backend, probe};
 
 impl<'a> Call<'a> {
@@ -29,7 +29,8 @@ impl<'a> Call<'a> {
 
     pub(super) fn pinned_or_chosen(&self) -> Result<Mode, store::Error> {
         let settings = self.world.settings;
-        if let Some(chosen) = settings.chosen {
+        // Where nothing is to be kept, nobody comes here.
+        if let Some(Choice::Kept(chosen)) = settings.chosen {
             return Ok(chosen);
         }
         Ok(match self.world.pin.read(&settings.machine)? {

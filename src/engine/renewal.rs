@@ -149,7 +149,7 @@ impl Call<'_> {
         let failure = if machine {
             error::of_mint(error, name)
         } else {
-            error::of_refresh(error, name, self.login_command(&name.service))
+            error::of_refresh(error, name, self.login_command(&name.service).as_deref())
         };
         Fault { failure, instead }
     }
@@ -222,6 +222,7 @@ fn tools<'a>(world: &'a World<'_>, storage: Storage, serves: &'a dyn Fn(&Record)
         clock: world.clock,
         locks: world.locks,
         clients: &world.settings.providers,
+        keyring: world.keyring,
         serves,
         save_patience: world.settings.save_patience(),
     }

@@ -6,7 +6,7 @@ use super::{Call, Damage, readable};
 use crate::harden::Uninterrupted;
 use crate::limits::SERVICES;
 use crate::lock::Guard;
-use crate::message::{Code, Expiry, Failure, Origin, Outcome, Store, Stored, WarningCode};
+use crate::message::{Code, Expiry, Failure, Origin, Outcome, Revocation, Store, Stored, WarningCode};
 use crate::provider::Destination;
 use crate::refresh::backoff::Backoff;
 use crate::secret::ClientSecret;
@@ -16,10 +16,48 @@ use crate::store::mode::{Mode, Source};
 use crate::store::record::{Bundle, ObtainedBy, Record, RefreshEntry};
 use crate::store::{self, Backend};
 
+/// Where a bundle comes from.
+#[derive(Clone, Copy)]
+pub(super) enum Granting<'a> {
+    /// A caller had it.
+    Store,
+    /// Somebody has just signed in.
+    Login {
+        /// To this provider.
+        provider: &'a str,
+        /// The session that is replaced is revoked: its server ends that one alone.
+        revoke_replaced: bool,
+    },
+}
+
+impl Granting<'_> {
+    fn by(self) -> ObtainedBy {
+        match self {
+            Self::Store => ObtainedBy::Store,
+            Self::Login { .. } => ObtainedBy::Login,
+        }
+    }
+}
+
 impl Call<'_> {
-    pub(super) fn store(&self, mut request: Store) -> Result<Outcome, Failure> {
+    pub(super) fn store(&self, request: Store) -> Result<Outcome, Failure> {
+        self.keep(request, Granting::Store).map(|(stored, _)| Outcome::Stored(stored))
+    }
+
+    /// Keeps a bundle, and says what became of the one it replaced at the server, where that was told.
+    pub(super) fn keep(
+        &self,
+        mut request: Store,
+        granting: Granting<'_>,
+    ) -> Result<(Stored, Option<Revocation>), Failure> {
         let (destination, client_secret) =
             self.destination(std::mem::replace(&mut request.origin, Origin::Configured), &request)?;
+        let destination = match (destination, granting) {
+            (Some(destination), Granting::Login { provider, .. }) => {
+                Some(Destination { found_by: Some(provider.to_owned()), ..destination })
+            }
+            (destination, _) => destination,
+        };
         if request.refresh.is_some() && destination.is_none() {
             return Err(bad_request(
                 "`refreshToken`: nothing could ever use it: no provider serves this service and no `tokenEndpoint` is given",
@@ -42,7 +80,9 @@ impl Call<'_> {
             self.may_be_left(other, locks.of(other), &request, destination.as_ref())?;
         }
         let make_default = request.make_default;
-        let stored = self.write(request, destination, client_secret, mode.storage, locks.of(mode.storage))?;
+        let guard = locks.of(mode.storage);
+        let (stored, replaced) =
+            self.write(request, (destination, client_secret), mode.storage, guard, granting)?;
         if let Ok(backoff) = Backoff::beside(self.world.locks, &name.access_slot(), mode.storage) {
             backoff.clear();
         }
@@ -55,11 +95,12 @@ impl Call<'_> {
         }
         self.pin(mode);
         drop(locks);
-        Ok(Outcome::Stored(Stored {
+        let stored = Stored {
             storage: self.follow(&name, mode)?,
             name,
             has_refresh_token: stored.has_refresh_token == Some(true),
-        }))
+        };
+        Ok((stored, replaced.map(|entry| self.revoke(&entry, None))))
     }
 
     /// A move of all sessions that began while this one was written may have looked before it was there: it is sent
@@ -132,17 +173,17 @@ impl Call<'_> {
     fn write(
         &self,
         request: Store,
-        destination: Option<Destination>,
-        client_secret: Option<ClientSecret>,
+        (destination, client_secret): (Option<Destination>, Option<ClientSecret>),
         storage: Storage,
         guard: &Guard,
-    ) -> Result<Record, Failure> {
+        granting: Granting<'_>,
+    ) -> Result<(Record, Option<RefreshEntry>), Failure> {
         let backend = self.backend(storage);
         let replace = request.replace;
         // Whoever says `replace` wants what is there gone, readable or not.
         let damage = if replace { Damage::Passes } else { Damage::Stops };
         let existing = readable(store::load(backend, &request.name), damage)?;
-        readable(store::load_refresh(backend, guard, &request.name), damage)?;
+        let replaced = readable(store::load_refresh(backend, guard, &request.name), damage)?;
         let conflicts = |existing: &store::Persisted| conflicts(existing.record(), destination.as_ref());
         if !replace && existing.as_ref().is_some_and(conflicts) {
             return Err(conflict(&request.name));
@@ -150,8 +191,16 @@ impl Call<'_> {
         let generation =
             existing.as_ref().map_or(0, |existing| existing.record().generation).saturating_add(1);
         let bundle = Bundle {
-            record: self.record(&request, destination.as_ref(), generation),
+            record: self.record(&request, destination.as_ref(), generation, granting),
             access: Some(request.access),
+        };
+        let bundle = match (granting, &existing) {
+            // Signing in again changes neither what people call the session nor what tools are told beside its token.
+            (Granting::Login { .. }, Some(existing)) if !existing.record().erased => {
+                let (label, username) = (existing.record().label.clone(), existing.record().username.clone());
+                Bundle { record: Record { label, username, ..bundle.record }, ..bundle }
+            }
+            _ => bundle,
         };
         let grant = bundle.record.grant();
         let entry = request.refresh.zip(destination).map(|(token, destination)| RefreshEntry {
@@ -160,13 +209,21 @@ impl Call<'_> {
             destination,
             client_secret,
             generation,
-            obtained_by: ObtainedBy::Store,
+            obtained_by: granting.by(),
             grant,
         });
-        self.put(backend, guard, bundle, entry.as_ref())
+        let record = self.put(backend, guard, bundle, entry.as_ref())?;
+        let alone = matches!(granting, Granting::Login { revoke_replaced: true, .. });
+        Ok((record, replaced.filter(|_| alone)))
     }
 
-    fn record(&self, request: &Store, destination: Option<&Destination>, generation: i64) -> Record {
+    fn record(
+        &self,
+        request: &Store,
+        destination: Option<&Destination>,
+        generation: i64,
+        granting: Granting<'_>,
+    ) -> Record {
         let now = self.world.clock.now();
         Record {
             name: request.name.clone(),
@@ -179,7 +236,7 @@ impl Call<'_> {
             scopes: request.scopes.clone(),
             token_type: request.token_type.clone().unwrap_or_else(|| "Bearer".to_owned()),
             obtained_at: now,
-            obtained_by: ObtainedBy::Store,
+            obtained_by: granting.by(),
             expires_at: match request.expiry {
                 Expiry::Unknown => None,
                 Expiry::At(at) => Some(at),

@@ -6,12 +6,12 @@ use crate::session::Storage;
 /// Where sessions are kept on this machine, and why.
 #[derive(Debug)]
 pub struct Shown {
-    /// What was decided.
-    pub storage: Storage,
+    /// What was decided; `None`: nothing is kept.
+    pub storage: Option<Storage>,
     /// Who decided it, in words.
     pub decided_by: String,
     /// Where the next read looks: the files, where nobody decided and the keyring cannot be reached.
-    pub in_use: Storage,
+    pub in_use: Option<Storage>,
     /// What this machine's pin says, if there is one.
     pub pin: Option<Storage>,
     /// A move of all sessions there has not ended.

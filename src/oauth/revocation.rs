@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::http::{Error, Http, Post};
 use crate::provider::{ClientProof, Destination};
-use crate::secret::RefreshToken;
+use crate::secret::{AccessToken, RefreshToken};
+use crate::time::Timestamp;
 
 /// What became of a revocation; local erasure never depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +26,35 @@ pub fn revoke(
     destination: &Destination,
     proof: &ClientProof<'_>,
     token: &RefreshToken,
+    now: Timestamp,
+) -> Outcome {
+    ask(http, destination, proof, [("token", token.reveal()), ("token_type_hint", "refresh_token")], now)
+}
+
+/// The same for an access token (RFC 7009 section 2.1), after its refresh token. What it says is worth a try and no
+/// more: the token ends by itself.
+pub fn revoke_access(
+    http: &dyn Http,
+    destination: &Destination,
+    proof: &ClientProof<'_>,
+    token: &AccessToken,
+    now: Timestamp,
+) -> Outcome {
+    ask(http, destination, proof, [("token", token.expose()), ("token_type_hint", "access_token")], now)
+}
+
+fn ask(
+    http: &dyn Http,
+    destination: &Destination,
+    proof: &ClientProof<'_>,
+    pairs: [(&str, &str); 2],
+    now: Timestamp,
 ) -> Outcome {
     let Some(endpoint) = &destination.revocation_endpoint else { return Outcome::Failed };
-    let pairs = [("token", token.reveal()), ("token_type_hint", "refresh_token")];
-    let post =
-        Post { within: Some(PATIENCE), ..super::post(endpoint, &destination.client_id, proof, &pairs) };
+    let Ok(post) = super::post(endpoint, Some(&destination.client_id), proof, &pairs, now) else {
+        return Outcome::Failed;
+    };
+    let post = Post { within: Some(PATIENCE), ..post };
     match http.post(&post) {
         Ok(reply) if reply.status == 200 => Outcome::Revoked,
         Ok(_)

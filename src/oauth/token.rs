@@ -1,11 +1,14 @@
 //! The token endpoint: a refresh request out, a grant or a refusal in (RFC 6749 sections 5 and 6).
 
+use crate::address::Endpoint;
 use crate::fields::{self, Fields, Value};
 use crate::http::{Post, Reply};
 use crate::limits::{SCOPES, SECONDS, SERVER_TEXT_BYTES, TEXT_BYTES};
-use crate::provider::{ClientProof, Destination, Machine};
-use crate::secret::{AccessToken, RefreshToken};
+use crate::provider::{Client, ClientProof, Destination, Machine, MachineGrant};
+use crate::secret::{AccessToken, IdentityToken, RefreshToken};
 use crate::time::Timestamp;
+
+use super::Unsigned;
 
 /// What a server granted. It has no getters for callers' replies: it goes through the store first (I2).
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub struct Granted {
     pub refresh_expires_in: Option<i64>,
     /// Scopes, where the server names them; absent means as asked for.
     pub scopes: Option<Vec<String>>,
+    /// What kind of token it is, where the server says so (RFC 8693 section 2.2.1).
+    pub issued: Option<String>,
 }
 
 /// Why there is no grant.
@@ -54,27 +59,63 @@ pub enum Refused {
 
 /// A refresh request to the token's own destination. No `scope`: a refresh never asks for more than the
 /// grant has, and without the parameter it asks for exactly that.
-#[must_use]
 pub fn refresh_request(
     destination: &Destination,
     proof: &ClientProof<'_>,
     token: &RefreshToken,
     extra: &[(String, String)],
-) -> Post {
+    now: Timestamp,
+) -> Result<Post, Unsigned> {
     let mut pairs = vec![("grant_type", "refresh_token"), ("refresh_token", token.reveal())];
     pairs.extend(extra.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    super::post(&destination.token_endpoint, &destination.client_id, proof, &pairs)
+    super::post(&destination.token_endpoint, Some(&destination.client_id), proof, &pairs, now)
 }
 
-/// A machine's request for a token in its own name (RFC 6749 section 4.4.2).
-#[must_use]
-pub fn client_credentials_request(machine: &Machine) -> Post {
-    let Machine { destination, client, scopes, services: _ } = machine;
+/// A machine's request for a token in its own name: with its client's credentials alone (RFC 6749 section 4.4.2), or
+/// with an identity token, to be exchanged (RFC 8693 section 2.1) or as an authorization (RFC 7523 section 2.1).
+pub fn machine_request(
+    (machine, token_endpoint): (&Machine, &Endpoint),
+    client: &Client,
+    identity: Option<&IdentityToken>,
+    now: Timestamp,
+) -> Result<Post, Unsigned> {
+    let Machine { issuer: _, token_endpoint: _, client_id, grant, scopes, services: _ } = machine;
     let scope = scopes.join(" ");
-    let mut pairs = vec![("grant_type", "client_credentials")];
+    let shown = identity.map_or("", IdentityToken::reveal);
+    let extra = &client.token_params;
+    let mut pairs = match grant {
+        MachineGrant::ClientCredentials => vec![("grant_type", "client_credentials")],
+        MachineGrant::JwtBearer(_) => vec![("grant_type", JWT_BEARER), ("assertion", shown)],
+        MachineGrant::TokenExchange { identity: _, kind, audience } => {
+            let mut pairs = vec![
+                ("grant_type", TOKEN_EXCHANGE),
+                ("subject_token", shown),
+                ("subject_token_type", kind.as_str()),
+            ];
+            let own = extra.iter().any(|(name, _)| name == "audience");
+            pairs.extend(audience.as_deref().filter(|_| !own).map(|audience| ("audience", audience)));
+            pairs
+        }
+    };
     pairs.extend((!scope.is_empty()).then_some(("scope", scope.as_str())));
-    pairs.extend(client.token_params.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    super::post(&destination.token_endpoint, &destination.client_id, &client.proof(None), &pairs)
+    pairs.extend(extra.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    super::post(token_endpoint, client_id.as_deref(), &client.proof(None), &pairs, now)
+}
+
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// What an exchange gives must say what it is, and be a token to call a service with: another identity token is none.
+pub fn exchanged(granted: Granted) -> Result<Granted, Refused> {
+    const USABLE: [&str; 2] =
+        ["urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:jwt"];
+    if granted.issued.as_deref().is_some_and(|issued| USABLE.contains(&issued)) {
+        return Ok(granted);
+    }
+    Err(Refused::Transient {
+        why: "the server's reply has no usable `issued_token_type`".to_owned(),
+        retry_after: None,
+    })
 }
 
 /// Reads a reply. Whatever it says, nothing here touches the stored token.
@@ -93,7 +134,7 @@ pub fn read(reply: &Reply, now: Timestamp) -> Result<Granted, Refused> {
         200 | 400..=499 => {}
         status => return Err(transient(&format!("the server answered {status}"))),
     }
-    if !is_json(reply.content_type.as_deref()) {
+    if !super::is_json(reply.content_type.as_deref()) {
         return Err(transient(&format!(
             "the server answered {} with something that is not JSON",
             reply.status
@@ -165,6 +206,10 @@ fn granted(fields: &mut Fields) -> Result<Granted, String> {
         Some(Value::Text(text)) => scope_list(&text),
         _ => None,
     };
+    let issued = match fields.any("issued_token_type") {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
+    };
     Ok(Granted {
         access,
         token_type: "Bearer".to_owned(),
@@ -176,6 +221,7 @@ fn granted(fields: &mut Fields) -> Result<Granted, String> {
         .and_then(|value| lifetime(&value))
         .filter(|seconds| *seconds > 0),
         scopes,
+        issued,
     })
 }
 
@@ -221,12 +267,6 @@ fn retry_after(text: &str, now: Timestamp) -> Option<i64> {
         None => Timestamp::parse_http_date(text)?.since(now),
     };
     (seconds >= 0).then(|| seconds.min(DAY))
-}
-
-fn is_json(content_type: Option<&str>) -> bool {
-    let kind =
-        content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
 #[cfg(test)]

@@ -1,17 +1,16 @@
-//! A machine's own token (RFC 6749 section 4.4), under the same lock and mark and with the same back-off as a refresh:
+//! A machine's own token, under the same lock and mark and with the same back-off as a refresh:
 //! one cache for all callers. No refresh token is spent, so a crash costs a request and nothing else.
 //!
 //! ```text
-//! lock ─ read again ─ (of a new one: index) ─ mark pending ─ POST ─ access slot ─ index ─ unlock
+//! lock ─ read again ─ (of a new one: index) ─ mark pending ─ (GET of an identity token) ─ POST ─ access slot ─ index ─ unlock
 //! ```
 
 use super::backoff::Backoff;
-use super::quotes::Sent;
-use super::{Error, Tools, policy::Ask, save};
+use super::{Error, Tools, ask, policy::Ask, save};
 use crate::harden::Uninterrupted;
 use crate::lock::Guard;
-use crate::oauth::token::{self, Granted, Refused};
-use crate::provider::Machine;
+use crate::oauth::token::Granted;
+use crate::provider::{Client, Machine};
 use crate::session::{Service, SessionName};
 use crate::store::index::Entry;
 use crate::store::record::{Bundle, ObtainedBy, Record};
@@ -38,7 +37,7 @@ pub fn make(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) -> R
     };
     let backoff = Backoff::beside(tools.locks, &name.access_slot(), tools.backend.storage())?;
     let _calm = Uninterrupted::begin();
-    let machine = machine(tools, name, &[])?;
+    let (machine, client) = machine(tools, name, &[])?;
     let begun = tools.clock.now();
     let empty = empty(name, &machine, ended_at, begun);
     let listed = tools.index.entry(name).unwrap_or_default();
@@ -46,7 +45,7 @@ pub fn make(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) -> R
     let made = mark(tools, guard, empty, begun).and_then(|marked| {
         // Of a session that was ended, and that whoever ended it did not get to clear away.
         store::delete(tools.backend, guard, name, &name.refresh_slot())?;
-        asked(tools, guard, &backoff, &machine)
+        asked(tools, guard, &backoff, &machine, &client)
             .and_then(|granted| keep(tools, guard, &machine, marked.record, granted, begun))
     });
     if matches!(&made, Err(error) if !matches!(error, Error::LockTimeout)) {
@@ -72,10 +71,10 @@ pub(super) fn renew(
     backoff: &Backoff,
     current: Bundle,
 ) -> Result<Persisted, Error> {
-    let machine = machine(tools, &current.record.name, &current.record.services)?;
+    let (machine, client) = machine(tools, &current.record.name, &current.record.services)?;
     let begun = tools.clock.now();
     let marked = mark(tools, guard, current, begun)?;
-    match asked(tools, guard, backoff, &machine) {
+    match asked(tools, guard, backoff, &machine, &client) {
         Ok(granted) => {
             let saved = keep(tools, guard, &machine, marked.record, granted, begun)?;
             backoff.clear();
@@ -88,20 +87,22 @@ pub(super) fn renew(
     }
 }
 
-fn machine(tools: &Tools<'_>, name: &SessionName, granted: &[Service]) -> Result<Machine, Error> {
-    tools.clients.machine(&name.service, granted).map_err(Error::Misconfigured)?.ok_or(Error::NoRefreshToken)
+fn machine(tools: &Tools<'_>, name: &SessionName, granted: &[Service]) -> Result<(Machine, Client), Error> {
+    let found = tools.clients.machine(&name.service, granted).map_err(Error::Misconfigured)?;
+    let (machine, client) = found.ok_or(Error::NoRefreshToken)?;
+    Ok((ask::located(tools.http, machine)?, super::ready(tools.keyring, client)?))
 }
 
 /// A session that has no token yet.
-fn empty(name: &SessionName, machine: &Machine, generation: i64, begun: Timestamp) -> Bundle {
+pub(super) fn empty(name: &SessionName, machine: &Machine, generation: i64, begun: Timestamp) -> Bundle {
     let record = Record {
         name: name.clone(),
         label: None,
         username: None,
         services: machine.services.clone(),
-        issuer: machine.destination.issuer.clone(),
-        token_endpoint: Some(machine.destination.token_endpoint.clone()),
-        client_id: Some(machine.destination.client_id.clone()),
+        issuer: machine.issuer.clone(),
+        token_endpoint: machine.token_endpoint.clone(),
+        client_id: machine.client_id.clone(),
         scopes: machine.scopes.clone(),
         token_type: "Bearer".to_owned(),
         obtained_at: begun,
@@ -125,26 +126,21 @@ fn mark(tools: &Tools<'_>, guard: &Guard, current: Bundle, begun: Timestamp) -> 
     Ok(marked.into_bundle())
 }
 
-fn asked(tools: &Tools<'_>, guard: &Guard, backoff: &Backoff, machine: &Machine) -> Result<Granted, Error> {
+fn asked(
+    tools: &Tools<'_>,
+    guard: &Guard,
+    backoff: &Backoff,
+    machine: &Machine,
+    client: &Client,
+) -> Result<Granted, Error> {
     if !guard.still_held() {
         return Err(Error::LockTimeout);
     }
-    let post = token::client_credentials_request(machine);
-    let sent = Sent::new(None, &machine.client, &post);
-    let answer = match tools.http.post(&post) {
-        Ok(reply) => token::read(&reply, tools.clock.now()).map_err(|refused| match sent.unquoted(refused) {
-            // There is no refresh token that could be dead: it is the client that was refused.
-            Refused::InvalidGrant { description } => {
-                Error::Refused(Refused::Rejected { error: "invalid_grant".to_owned(), description })
-            }
-            refused => Error::Refused(refused),
-        }),
-        Err(error) => Err(Error::Http(error)),
-    };
+    let answer = ask::for_a_token(tools.http, tools.clock, machine, client);
     if let Err(error) = &answer {
         super::note(backoff, tools.clock.now(), error);
     }
-    answer.map(|granted| sent.unquoted_scopes(granted))
+    answer
 }
 
 /// A refresh token that comes with it is not kept (RFC 6749 section 4.4.3): the grant itself can be asked again.
@@ -156,12 +152,20 @@ fn keep(
     granted: Granted,
     begun: Timestamp,
 ) -> Result<Persisted, Error> {
-    let Granted { access, token_type, expires_in, refresh: _, refresh_expires_in: _, scopes } = granted;
+    let bundle = filled(machine, old, granted, begun);
+    let deadline = tools.clock.monotonic() + tools.save_patience;
+    save::keep_access(tools, guard, bundle, deadline)
+}
+
+/// A session with what was granted to its machine.
+pub(super) fn filled(machine: &Machine, old: Record, granted: Granted, begun: Timestamp) -> Bundle {
+    let Granted { access, token_type, expires_in, refresh: _, refresh_expires_in: _, scopes, issued: _ } =
+        granted;
     let record = Record {
         services: machine.services.clone(),
-        issuer: machine.destination.issuer.clone(),
-        token_endpoint: Some(machine.destination.token_endpoint.clone()),
-        client_id: Some(machine.destination.client_id.clone()),
+        issuer: machine.issuer.clone(),
+        token_endpoint: machine.token_endpoint.clone(),
+        client_id: machine.client_id.clone(),
         scopes: scopes.unwrap_or_else(|| machine.scopes.clone()),
         token_type,
         obtained_at: begun,
@@ -171,6 +175,5 @@ fn keep(
         pending: None,
         ..old
     };
-    let deadline = tools.clock.monotonic() + tools.save_patience;
-    save::keep_access(tools, guard, Bundle { record, access: Some(access) }, deadline)
+    Bundle { record, access: Some(access) }
 }

@@ -9,10 +9,11 @@
 //! lock ─ read again ─ mark pending ─ POST ─ refresh slot, read back ─ access slot ─ index ─ unlock
 //! ```
 
+mod ask;
 pub mod backoff;
 mod mint;
 pub mod policy;
-mod quotes;
+pub mod quotes;
 mod save;
 pub mod turn;
 mod waiting;
@@ -23,8 +24,9 @@ use crate::clock::Clock;
 use crate::harden::Uninterrupted;
 use crate::http::{self, Http};
 use crate::lock::{self, Guard};
+use crate::oauth::Unsigned;
 use crate::oauth::token::{self, Refused};
-use crate::provider::{Clients, Misconfigured};
+use crate::provider::{Client, Clients, Misconfigured, Unread};
 use crate::session::SessionName;
 use crate::store::index::Index;
 use crate::store::record::{Bundle, ObtainedBy, Record, RefreshEntry};
@@ -35,6 +37,7 @@ use policy::Ask;
 use quotes::Sent;
 use turn::Locks;
 
+pub use ask::{Unkept, unkept};
 pub use mint::make;
 pub use waiting::{Waited, wait};
 
@@ -52,6 +55,8 @@ pub struct Tools<'a> {
     pub locks: &'a Locks,
     /// The configured clients.
     pub clients: &'a dyn Clients,
+    /// Where a client's secret may lie, wherever the session does.
+    pub keyring: &'a dyn Backend,
     /// Whether a record may serve the caller: asked of every record read, for it may have changed while we waited.
     pub serves: &'a dyn Fn(&Record) -> bool,
     /// How long a write is tried again after the server has answered.
@@ -117,6 +122,16 @@ impl From<store::Error> for Error {
     }
 }
 
+impl From<Unsigned> for Error {
+    fn from(Unsigned: Unsigned) -> Self {
+        Self::Misconfigured(Misconfigured {
+            message: "the client's assertion could not be signed: the system gave no random numbers"
+                .to_owned(),
+            hint: "see to the system".to_owned(),
+        })
+    }
+}
+
 impl From<store::Rejected> for Error {
     fn from(rejected: store::Rejected) -> Self {
         Self::Store(rejected.error)
@@ -139,6 +154,7 @@ pub fn transact(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) 
         .clients
         .client_for(&current.record.services, &entry.destination)
         .map_err(Error::Misconfigured)?;
+    let client = ready(tools.keyring, client)?;
     let interrupted = current.record.pending;
 
     // Proves that saving works before the old token is spent, and is a trace for whoever comes after a crash.
@@ -156,7 +172,8 @@ pub fn transact(tools: &Tools<'_>, guard: &Guard, name: &SessionName, ask: Ask) 
         &client.proof(entry.client_secret.as_ref()),
         &entry.token,
         &client.token_params,
-    );
+        tools.clock.now(),
+    )?;
     let mut rotated = None;
     let sent = Sent::new(Some(&entry), &client, &post);
     let answer = match tools.http.post(&post) {
@@ -225,7 +242,20 @@ pub fn present(tools: &Tools<'_>, name: &SessionName) -> Result<Persisted, Error
 /// The provider's own window for a session, where the configuration sets one.
 #[must_use]
 pub fn configured_window(clients: &dyn Clients, record: &Record) -> Option<i64> {
-    clients.min_validity(&record.services, &record.destination()?)
+    clients.min_validity(&record.services, record.asking()?)
+}
+
+/// A client with its secret, from the keyring where it is kept there.
+pub fn ready(keyring: &dyn Backend, client: Unread) -> Result<Client, Error> {
+    client.read(|provider| {
+        let kept = store::load_client_secret(keyring, provider)?;
+        kept.ok_or_else(|| {
+            Error::Misconfigured(Misconfigured {
+                message: format!("the client secret of provider `{provider}`: there is none in the keyring"),
+                hint: "keep it there, or name another source in config.toml".to_owned(),
+            })
+        })
+    })
 }
 
 /// Whether a session's tokens come by a machine grant, which can be asked for another at any time.

@@ -22,7 +22,7 @@ pub(super) fn keep(
     granted: Granted,
     begun: Timestamp,
 ) -> Result<Persisted, Error> {
-    let Granted { access, token_type, expires_in, refresh, refresh_expires_in, scopes } = granted;
+    let Granted { access, token_type, expires_in, refresh, refresh_expires_in, scopes, issued: _ } = granted;
     let old = current.record;
     let generation = old.generation.saturating_add(1);
     let deadline = tools.clock.monotonic() + tools.save_patience;
@@ -133,7 +133,9 @@ pub(super) fn bury(
         generation: current.record.generation.saturating_add(1),
         ..current.record
     };
-    store::save(tools.backend, guard, Bundle { record, access: current.access })?;
+    let saved = store::save(tools.backend, guard, Bundle { record, access: current.access })?;
+    // The slot is what counts; the index says it to whoever only looks.
+    let _ = tools.index.put(&Entry::of(saved.record(), tools.backend.storage()));
     Ok(())
 }
 

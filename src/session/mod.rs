@@ -60,6 +60,12 @@ impl Storage {
         }
     }
 
+    /// The word for where a session is kept; `None`: nothing keeps it.
+    #[must_use]
+    pub fn word(kept: Option<Self>) -> &'static str {
+        kept.map_or("none", Self::as_str)
+    }
+
     /// What people call it.
     #[must_use]
     pub fn words(self) -> &'static str {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::SessionName;
+use super::{Profile, Service, SessionName};
 use crate::secret::hex;
 
 /// The name of one value in a backend: `<service>#<account>[#<profile>]`, and `/refresh` after it for the
@@ -14,6 +14,7 @@ pub struct SlotName(String);
 
 const REFRESH: &str = "/refresh";
 const PROBE: &str = "probe/";
+const CLIENT_SECRET: &str = "client-secret/";
 
 impl SlotName {
     pub(super) fn access(name: &SessionName) -> Self {
@@ -22,13 +23,29 @@ impl SlotName {
             slot.push('#');
             slot.push_str(profile.as_str());
         }
-        // Windows folds case in names: two accounts that differ in case alone must not share a slot.
+        Self::of_one_case(slot)
+    }
+
+    /// Windows folds case in names: two accounts that differ in case alone must not share a slot.
+    fn of_one_case(mut slot: String) -> Self {
         if slot.chars().any(char::is_uppercase) {
             let digest = hex(&Sha256::digest(&slot));
             slot.push('~');
             slot.extend(digest.chars().take(16));
         }
         Self(slot)
+    }
+
+    /// The slot of a configured client's secret. It is a provider's and no session's.
+    #[must_use]
+    pub fn client_secret(provider: &str) -> Self {
+        Self::of_one_case(format!("{CLIENT_SECRET}{provider}"))
+    }
+
+    /// Whether a name found in a backend is that of a client's secret.
+    #[must_use]
+    pub fn is_a_client_secret(name: &str) -> bool {
+        name.starts_with(CLIENT_SECRET)
     }
 
     pub(super) fn refresh(name: &SessionName) -> Self {
@@ -51,6 +68,23 @@ impl SlotName {
     #[must_use]
     pub fn everything() -> Self {
         Self("everything/".to_owned())
+    }
+
+    /// The name whose lock a login holds while it is under way. No value has it: what a service or an account may hold
+    /// cannot begin so.
+    #[must_use]
+    pub fn login(service: &Service, account: Option<&str>, profile: Option<&Profile>) -> Self {
+        Self(format!(
+            "login/{service}#{}#{}",
+            account.unwrap_or_default(),
+            profile.map_or("", Profile::as_str)
+        ))
+    }
+
+    /// The name whose lock a change of `config.toml` holds. No value has it.
+    #[must_use]
+    pub fn configuration() -> Self {
+        Self("configuration/".to_owned())
     }
 
     /// The refresh slot beside this access slot.
@@ -101,7 +135,7 @@ impl fmt::Display for SlotName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{Account, Profile, Service};
+    use crate::session::Account;
 
     fn name(service: &str, account: &str, profile: Option<&str>) -> SessionName {
         SessionName {
@@ -134,6 +168,19 @@ mod tests {
     }
 
     #[test]
+    fn a_client_secret_has_a_slot_of_its_own() {
+        for (provider, slot) in [
+            ("acme", "client-secret/acme"),
+            ("Acme", "client-secret/Acme~8f269ce11fa4a04e"),
+            ("refresh", "client-secret/refresh"),
+        ] {
+            assert_eq!(SlotName::client_secret(provider).as_str(), slot);
+            assert!(SlotName::is_a_client_secret(slot));
+            assert!(SlotName::beside_refresh(slot).is_none(), "{slot}");
+        }
+    }
+
+    #[test]
     fn no_two_sessions_share_a_slot() {
         let slots = [
             name("https://a.example", "b#c", None),
@@ -159,6 +206,7 @@ mod tests {
             "https://a.example#alice/at/00",
             "https://a.example#alice/3.0",
             SlotName::probe("00").as_str(),
+            SlotName::client_secret("acme").as_str(),
             "x",
         ] {
             assert!(SlotName::found_access(other).is_none(), "{other}");

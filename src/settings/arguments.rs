@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 
+use super::people;
+use super::provider_arguments;
 use crate::dialect::{Dialect, Rendered, Verb};
-use crate::message::Request;
+use crate::message::{Manner, Request};
 use crate::session::Storage;
 use crate::text::Escaped;
 use crate::worker;
@@ -15,6 +17,14 @@ pub struct Invocation {
     pub command: Command,
     /// `--storage`.
     pub storage: Option<String>,
+}
+
+impl Invocation {
+    /// Whether another program is to take this one's place.
+    #[must_use]
+    pub fn gives_way(&self) -> bool {
+        matches!(self.command, Command::People { manner: Manner::Exec { .. }, .. })
+    }
 }
 
 /// Who is asking, a program or a person.
@@ -31,8 +41,8 @@ pub enum Command {
     People {
         /// What they want.
         request: Request,
-        /// The reply as JSON.
-        json: bool,
+        /// How the reply is written.
+        manner: Manner,
     },
     /// Another process of this program: the order comes on stdin, a lock in standard error's place.
     Worker,
@@ -53,7 +63,7 @@ impl Usage {
     pub fn rendered(self) -> Rendered {
         let (stdout, stderr) =
             if self.exit == 0 { (self.text, String::new()) } else { (String::new(), self.text) };
-        Rendered { stdout: stdout.into_bytes().into(), stderr, exit: self.exit }
+        Rendered { stdout: stdout.into_bytes().into(), stderr, exit: self.exit, then: None }
     }
 }
 
@@ -93,9 +103,11 @@ pub fn grammar() -> clap::Command {
                 .arg(clap::Arg::new("fix").long("fix").action(clap::ArgAction::SetTrue).help("Mend what can be mended"))
                 .arg(json()),
         )
+        .subcommands(people::commands())
+        .subcommand(provider_arguments::grammar())
         .subcommand(clap::Command::new(worker::COMMAND).hide(true))
         .arg(
-            clap::Arg::new("storage").long("storage").global(true).value_name("keyring|plaintext").help(
+            clap::Arg::new("storage").long("storage").global(true).value_name("keyring|plaintext|none").help(
                 "Where sessions are, for this call only; CLAVIGER_STORAGE and config.toml come after it",
             ),
         )
@@ -119,7 +131,12 @@ fn asked(matches: &clap::ArgMatches) -> Result<Command, Usage> {
     if word == worker::COMMAND {
         return Ok(Command::Worker);
     }
+    if let Some(asked) = people::asked(word, matches) {
+        let (request, manner) = asked.map_err(|text| usage(&text))?;
+        return Ok(Command::People { request, manner });
+    }
     let (request, matches) = match (word, matches.subcommand()) {
+        ("providers", _) => provider_arguments::asked(matches).ok_or_else(|| usage("no such command"))?,
         ("doctor", _) => (Request::Doctor { fix: matches.get_flag("fix") }, matches),
         ("storage", Some(("show", matches))) => (Request::ShowStorage, matches),
         ("storage", Some(("move", matches))) => {
@@ -129,10 +146,15 @@ fn asked(matches: &clap::ArgMatches) -> Result<Command, Usage> {
         }
         _ => return Err(usage("no such command")),
     };
-    Ok(Command::People { request, json: matches.get_flag("json") })
+    Ok(Command::People { request, manner: manner(matches) })
 }
 
-fn json() -> clap::Arg {
+/// Words, or JSON where it is asked for.
+pub(super) fn manner(matches: &clap::ArgMatches) -> Manner {
+    if matches.get_flag("json") { Manner::Json } else { Manner::Text }
+}
+
+pub(super) fn json() -> clap::Arg {
     clap::Arg::new("json").long("json").action(clap::ArgAction::SetTrue).help("Reply with one JSON object")
 }
 

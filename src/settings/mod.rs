@@ -3,22 +3,31 @@
 mod arguments;
 mod clients;
 mod config;
+mod edit;
+mod grants;
 mod paths;
+mod people;
+mod provider;
+mod provider_arguments;
+mod secrets;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::browser::Desktop;
 use crate::http::{Patience, Proxies};
 use crate::message::{Code, Failure};
 use crate::provider::Provider;
 use crate::store::keyring;
-use crate::store::mode::{Choices, Mode, Unknown};
+use crate::store::mode::{Choice, Choices, Unknown};
 use crate::text::Escaped;
 
 pub use arguments::{Command, Invocation, Usage, grammar, invocation};
 pub use clients::Configured;
-pub use config::{Timeouts, check as check_config};
+pub use config::{Timeouts, check as check_config, provider_in};
+pub use edit::{Edit, edited};
+pub use provider::grant_word;
 
 /// An environment, so that tests can hand in their own.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -34,23 +43,80 @@ pub fn environment(name: &str) -> Option<OsString> {
 #[derive(Debug)]
 pub struct Settings {
     /// The storage that flag, environment or configuration choose, if one does.
-    pub chosen: Option<Mode>,
+    pub chosen: Option<Choice>,
     /// What `config.toml` chooses by itself, whatever beats it in this call.
-    pub standing: Option<Mode>,
+    pub standing: Option<Choice>,
     /// The name of this machine, for the pin.
     pub machine: String,
+    /// Where `config.toml` is looked for.
+    pub config: PathBuf,
+    /// Whether it is there.
+    pub config_found: bool,
     /// Index, pin, plaintext slots and their locks.
     pub state: PathBuf,
     /// How the keyring is reached.
     pub keyring: keyring::Access,
     /// Whether somebody sits at a desktop here, who could unlock it.
     pub attended: bool,
+    /// The place this process was started in, as far as signing in goes.
+    pub place: Place,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Proxies.
     pub proxies: Proxies,
     /// The configured providers, and their secrets when asked for.
     pub providers: Configured,
+}
+
+/// Where somebody would have to sign in.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one place")]
+pub struct Place {
+    /// The desktop, as far as a browser goes.
+    pub desktop: Desktop,
+    /// There is a display (Linux).
+    pub display: bool,
+    /// It was reached over SSH: a browser here would open where nobody sits.
+    pub remote: bool,
+    /// The name of the program that called us, where the system tells it (Linux).
+    pub caller: Option<String>,
+    /// It is a CI job.
+    pub ci: bool,
+    /// Somebody can be asked for a line.
+    pub terminal: bool,
+    /// Somebody can be shown a picture made of characters.
+    pub shows: bool,
+}
+
+impl Place {
+    /// Whether somebody may be asked who did not call us: there is a browser, and a desktop or a terminal to see it from.
+    #[must_use]
+    pub fn can_be_interrupted(&self) -> bool {
+        self.has_browser() && (self.display || self.shows || cfg!(any(windows, target_os = "macos")))
+    }
+
+    /// The program that called us, as far as the system tells.
+    #[must_use]
+    pub fn caller_words(&self) -> String {
+        self.caller.clone().unwrap_or_else(|| "a program".to_owned())
+    }
+
+    /// Whether a browser here is one that the user sees, and that finds its way back to us. On Linux a display says so,
+    /// or a `BROWSER` that somebody chose; under WSL the browser is that of Windows, whose way back may be closed.
+    #[must_use]
+    pub fn has_browser(&self) -> bool {
+        if self.ci || !self.desktop.has_program() {
+            return false;
+        }
+        let chosen = self.desktop.browser.is_some();
+        if self.desktop.wsl {
+            return chosen || !self.remote;
+        }
+        if cfg!(any(windows, target_os = "macos")) {
+            return chosen || !self.remote;
+        }
+        chosen || (self.display && !self.remote)
+    }
 }
 
 impl Settings {
@@ -71,7 +137,7 @@ impl Settings {
                 Failure::new(
                     Code::ConfigInvalid,
                     format!("{source} names no storage there is"),
-                    "say keyring or plaintext",
+                    "say keyring, plaintext or none",
                 )
             })
         };
@@ -79,9 +145,12 @@ impl Settings {
             chosen: chosen(&choices)?,
             standing: chosen(&standing)?,
             machine: paths::machine(environment),
+            config: paths.config,
+            config_found: config.found,
             state: paths.state,
             keyring: paths::keyring(environment),
             attended: paths::attended(environment),
+            place: paths::place(environment),
             timeouts: config.timeouts,
             proxies: Proxies {
                 https: text("https_proxy").or_else(|| text("HTTPS_PROXY")),
@@ -96,6 +165,12 @@ impl Settings {
     #[must_use]
     pub fn patience(&self) -> Patience {
         Patience { connect: self.timeouts.connect, whole: self.timeouts.request }
+    }
+
+    /// The path of `config.toml` as messages have it.
+    #[must_use]
+    pub fn config_words(&self) -> String {
+        Escaped(&self.config.display().to_string()).to_string()
     }
 
     /// The state folder as messages have it.

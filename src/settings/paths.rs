@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::Environment;
+use super::{Environment, Place};
+use crate::browser::Desktop;
 use crate::message::{Code, Failure};
 use crate::store::keyring;
+use crate::terminal;
 use crate::text::Escaped;
 
 pub(super) struct Paths {
@@ -108,6 +110,59 @@ pub(super) fn attended(environment: Environment<'_>) -> bool {
     let remote = ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"].iter().any(|name| environment(name).is_some());
     let euid = rustix::process::geteuid().as_raw();
     !remote && std::fs::metadata("/dev/console").is_ok_and(|console| console.uid() == euid)
+}
+
+/// What of the environment a browser of the user's needs to find its desktop, its profile and the network.
+#[rustfmt::skip]
+const FOR_A_BROWSER: &[&str] = &[
+    "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TZ",
+    "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "XDG_SESSION_TYPE", "XDG_CURRENT_DESKTOP",
+    "XDG_SESSION_DESKTOP", "XDG_DATA_DIRS", "XDG_DATA_HOME", "XDG_CONFIG_DIRS", "XDG_CONFIG_HOME", "XDG_CACHE_HOME",
+    "DBUS_SESSION_BUS_ADDRESS", "DESKTOP_SESSION", "DESKTOP_STARTUP_ID", "XDG_ACTIVATION_TOKEN", "KDE_FULL_SESSION",
+    "KDE_SESSION_VERSION", "GNOME_DESKTOP_SESSION_ID", "MOZ_ENABLE_WAYLAND", "WSL_DISTRO_NAME", "WSL_INTEROP",
+    "WSLENV", "http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS", "__CF_USER_TEXT_ENCODING",
+    "SystemRoot", "SystemDrive", "windir", "ComSpec", "USERNAME", "USERDOMAIN", "USERPROFILE", "HOMEDRIVE", "HOMEPATH",
+    "APPDATA", "LOCALAPPDATA", "ProgramData", "ProgramFiles", "ProgramFiles(x86)", "ProgramW6432", "CommonProgramFiles",
+    "ALLUSERSPROFILE", "PUBLIC", "TEMP", "TMP", "PATHEXT", "COMPUTERNAME", "SESSIONNAME", "NUMBER_OF_PROCESSORS",
+    "PROCESSOR_ARCHITECTURE",
+];
+
+#[cfg(target_os = "linux")]
+fn caller() -> Option<String> {
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", std::os::unix::process::parent_id())).ok()?;
+    let name = name.trim();
+    (!name.is_empty()).then(|| Escaped(name).to_string())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn caller() -> Option<String> {
+    None
+}
+
+/// The place a login is started in.
+pub(super) fn place(environment: Environment<'_>) -> Place {
+    let set = |name: &str| environment(name).is_some_and(|value| !value.is_empty());
+    let variables =
+        FOR_A_BROWSER.iter().filter_map(|name| Some(((*name).to_owned(), environment(name)?))).collect();
+    let word = |name: &str| environment(name).and_then(|value| value.into_string().ok()).unwrap_or_default();
+    let is_true = |name: &str| !matches!(word(name).to_ascii_lowercase().as_str(), "" | "0" | "false" | "no");
+    Place {
+        desktop: Desktop {
+            browser: environment("BROWSER").filter(|value| !value.is_empty()),
+            path: environment("PATH"),
+            variables,
+            wsl: set("WSL_DISTRO_NAME"),
+        },
+        display: set("DISPLAY") || set("WAYLAND_DISPLAY"),
+        remote: ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"].iter().any(|name| set(name)),
+        ci: ["CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD", "BUILDKITE", "JENKINS_URL", "TEAMCITY_VERSION"]
+            .iter()
+            .any(|name| is_true(name)),
+        caller: caller(),
+        terminal: terminal::stdin_is_ours() && terminal::stderr_is_terminal(),
+        shows: terminal::stderr_is_terminal() && word("TERM") != "dumb",
+    }
 }
 
 /// The Credential Manager asks nobody anything.

@@ -35,6 +35,8 @@ pub struct Entry {
     pub has_refresh_token: Option<bool>,
     /// Its generation, as last seen.
     pub generation: i64,
+    /// When the server refused its refresh token, as last seen.
+    pub refused_at: Option<Timestamp>,
 }
 
 impl Entry {
@@ -49,6 +51,7 @@ impl Entry {
             expires_at: record.expires_at,
             has_refresh_token: record.has_refresh_token,
             generation: record.generation,
+            refused_at: record.tombstone.as_ref().map(|tombstone| tombstone.at),
         }
     }
 }
@@ -138,6 +141,8 @@ struct EntryOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     has_refresh_token: Option<bool>,
     generation: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused_at: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -194,7 +199,8 @@ impl Index {
 
     /// Writes one session's entry.
     pub fn put(&self, entry: &Entry) -> Result<(), Error> {
-        let Entry { name, label, services, storage, expires_at, has_refresh_token, generation } = entry;
+        let Entry { name, label, services, storage, expires_at, has_refresh_token, generation, refused_at } =
+            entry;
         let out = EntryOut {
             format: FORMAT,
             service: &name.service,
@@ -206,6 +212,7 @@ impl Index {
             expires_at: *expires_at,
             has_refresh_token: *has_refresh_token,
             generation: *generation,
+            refused_at: *refused_at,
         };
         self.sweep_elsewhere();
         write(&self.sessions, &file_of(name), &out)
@@ -340,6 +347,8 @@ fn entry(fields: &mut Fields) -> Result<Entry, fields::Error> {
             .parsed("expiresAt", TEXT_BYTES, |text| Timestamp::parse(text).ok_or("is no time"))?,
         has_refresh_token: fields.truth("hasRefreshToken")?,
         generation: fields.count("generation", i64::MAX)?.unwrap_or(0),
+        refused_at: fields
+            .parsed("refusedAt", TEXT_BYTES, |text| Timestamp::parse(text).ok_or("is no time"))?,
     })
 }
 

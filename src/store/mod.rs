@@ -3,6 +3,7 @@
 //! What a caller may hand out comes from [`load`] and [`save`] alone, as [`Persisted`]; writing demands the
 //! lock's guard (I2, I3).
 
+mod client_secret;
 mod error;
 pub mod files;
 pub mod index;
@@ -12,6 +13,7 @@ pub mod plaintext;
 pub mod probe;
 pub mod record;
 
+pub use client_secret::{delete_client_secret, load_client_secret, save_client_secret};
 pub use error::{Error, Piece, Unlock};
 
 use subtle::ConstantTimeEq as _;

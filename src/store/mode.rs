@@ -1,4 +1,4 @@
-//! Which backend, and which of five sources decided it.
+//! Which backend, or none, and which of five sources decided it.
 
 use std::fmt;
 use std::path::Path;
@@ -35,6 +35,12 @@ impl Source {
     pub fn is_ephemeral(self) -> bool {
         matches!(self, Self::Flag | Self::Environment)
     }
+
+    /// Nobody chose: files serve where there is no keyring.
+    #[must_use]
+    pub fn may_fall_back(self) -> bool {
+        self == Self::Default
+    }
 }
 
 impl fmt::Display for Source {
@@ -60,6 +66,31 @@ pub struct Mode {
     pub moving: bool,
 }
 
+/// That nothing is kept: the storage `none`. Only [`Choices::explicit`] makes it, and a token that nothing keeps is asked
+/// for with it in hand (I2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nothing(Source);
+
+impl Nothing {
+    /// The word callers and files use.
+    pub const WORD: &str = "none";
+
+    /// Who said so.
+    #[must_use]
+    pub fn source(self) -> Source {
+        self.0
+    }
+}
+
+/// What flag, environment or configuration choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// A backend.
+    Kept(Mode),
+    /// None.
+    Nothing(Nothing),
+}
+
 /// What the sources say, each already read: a text is a word somebody wrote.
 #[derive(Clone, Debug, Default)]
 pub struct Choices {
@@ -77,7 +108,7 @@ pub struct Unknown(pub Source);
 
 impl Choices {
     /// The strongest explicit choice there is. All are checked, so that a misspelt one never hides.
-    pub fn explicit(&self) -> Result<Option<Mode>, Unknown> {
+    pub fn explicit(&self) -> Result<Option<Choice>, Unknown> {
         let sources = [
             (&self.flag, Source::Flag),
             (&self.environment, Source::Environment),
@@ -86,8 +117,13 @@ impl Choices {
         let mut chosen = None;
         for (word, source) in sources {
             if let Some(word) = word.as_deref().filter(|word| !word.trim().is_empty()) {
-                let storage = Storage::parse(word).ok_or(Unknown(source))?;
-                chosen = chosen.or(Some(Mode { storage, source, moving: false }));
+                let choice = if word.trim().eq_ignore_ascii_case(Nothing::WORD) {
+                    Choice::Nothing(Nothing(source))
+                } else {
+                    let storage = Storage::parse(word).ok_or(Unknown(source))?;
+                    Choice::Kept(Mode { storage, source, moving: false })
+                };
+                chosen = chosen.or(Some(choice));
             }
         }
         Ok(chosen)
@@ -208,7 +244,12 @@ mod tests {
 
     #[test]
     fn the_flag_beats_the_environment_beats_the_configuration() {
-        let mode = |choices: Choices| choices.explicit().unwrap().map(|mode| (mode.storage, mode.source));
+        let mode = |choices: Choices| {
+            choices.explicit().unwrap().map(|choice| match choice {
+                Choice::Kept(mode) => (mode.storage, mode.source),
+                Choice::Nothing(nothing) => panic!("nothing, by {}", nothing.source()),
+            })
+        };
         assert_eq!(mode(choices(None, None, None)), None);
         assert_eq!(mode(choices(None, None, Some("plaintext"))), Some((Storage::Plaintext, Source::Config)));
         assert_eq!(
@@ -220,6 +261,10 @@ mod tests {
             Some((Storage::Plaintext, Source::Flag))
         );
         assert_eq!(mode(choices(None, Some(""), None)), None);
+        assert_eq!(
+            choices(None, Some(" NONE"), Some("keyring")).explicit(),
+            Ok(Some(Choice::Nothing(Nothing(Source::Environment))))
+        );
     }
 
     #[test]

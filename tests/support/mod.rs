@@ -5,16 +5,21 @@
 
 pub mod bus;
 pub mod faults;
+pub mod grants;
+pub mod oidc;
 #[cfg(unix)]
 pub mod processes;
 pub mod record;
 #[cfg(target_os = "linux")]
 pub mod scripted;
 pub mod server;
+pub mod signing;
 #[cfg(target_os = "linux")]
 pub mod stage;
 #[cfg(target_os = "linux")]
 pub mod strace;
+#[cfg(target_os = "linux")]
+pub mod tls;
 pub mod vault;
 pub mod world;
 
@@ -105,6 +110,11 @@ impl Sandbox {
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Takes a variable away.
+    pub fn unset(&mut self, name: &str) {
+        self.environment.retain(|(known, _)| known != name);
     }
 
     /// The state folder.

@@ -38,9 +38,14 @@ pub struct Log {
     pub revocations: Vec<HashMap<String, String>>,
     /// Refresh tokens presented a second time: each would have cost the session.
     pub reused: usize,
+    /// Requests for an identity token, as paths.
+    pub identities: Vec<String>,
     /// Every access token granted, in order.
     pub granted: Vec<String>,
 }
+
+/// The identity token of every job.
+pub const IDENTITY: &str = "eyJhbGciOiJub25lIn0.identity-canary";
 
 /// Looks at the world when a refresh token of that family arrives.
 type Witness = Arc<dyn Fn(usize) -> Option<u32> + Send + Sync>;
@@ -105,6 +110,11 @@ impl Server {
     /// The token endpoint.
     pub fn token_endpoint(&self) -> String {
         format!("http://{}/token", self.address)
+    }
+
+    /// Where identity tokens are given out.
+    pub fn identity_url(&self) -> String {
+        format!("http://{}/identity?api-version=2.0", self.address)
     }
 
     /// The revocation endpoint.
@@ -188,6 +198,11 @@ fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let form = families::form(&body);
     let (status, headers, body) = match request_line.split(' ').nth(1).unwrap_or_default() {
         "/token" => token(shared, form, &stream)?,
+        // Where a job of GitHub Actions gets its identity token.
+        path if path.starts_with("/identity?") => {
+            shared.lock().log.identities.push(path.to_owned());
+            (200, String::new(), format!(r#"{{"count":1,"value":"{IDENTITY}"}}"#))
+        }
         "/revoke" => {
             let latency = shared.lock().behaviour.latency;
             revoke(&mut shared.lock(), form);
@@ -223,7 +238,7 @@ type Answer = (u16, String, String);
 fn token(shared: &Shared, form: HashMap<String, String>, stream: &TcpStream) -> std::io::Result<Answer> {
     let begun = families::now();
     let presented = form.get("refresh_token").cloned().unwrap_or_default();
-    let of_a_machine = form.get("grant_type").is_some_and(|grant| grant == "client_credentials");
+    let of_a_machine = form.get("grant_type").is_some_and(|grant| grant != "refresh_token");
     let (request, found, latency, witness) = {
         let mut state = shared.lock();
         state.log.tokens.push(form);
@@ -280,7 +295,10 @@ fn for_a_machine(state: &mut State, request: usize) -> Answer {
     let access = format!("AT-machine-{request}");
     state.log.granted.push(access.clone());
     let expires_in = state.behaviour.expires_in;
-    let body = format!(r#"{{"access_token":"{access}","token_type":"Bearer","expires_in":{expires_in}}}"#);
+    let issued = "urn:ietf:params:oauth:token-type:access_token";
+    let body = format!(
+        r#"{{"access_token":"{access}","token_type":"Bearer","expires_in":{expires_in},"issued_token_type":"{issued}"}}"#
+    );
     (200, String::new(), body)
 }
 

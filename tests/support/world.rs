@@ -10,9 +10,9 @@ use std::time::Duration;
 use claviger::clock::Clock;
 use claviger::dialect::{Dialect, Rendered, Verb};
 use claviger::engine::World;
-use claviger::http::{Error, Http, Post, Reply};
+use claviger::http::{Error, Get, Http, Post, Reply};
 use claviger::lock::{Guard, KeepUntilExit};
-use claviger::message::Request;
+use claviger::message::{Manner, Request};
 use claviger::refresh::turn::Locks;
 use claviger::session::{SlotName, Storage};
 use claviger::settings::{Command, Invocation};
@@ -267,12 +267,8 @@ impl Script {
     }
 }
 
-impl Http for Script {
-    fn post(&self, post: &Post) -> Result<Reply, Error> {
-        let authorization =
-            post.authorization.as_ref().map_or_else(String::new, |header| format!("{} ", header.as_str()));
-        let sent = format!("{authorization}{}", post.form.as_str());
-        self.sent.borrow_mut().push((post.endpoint.as_str().to_owned(), sent));
+impl Script {
+    fn next(&self) -> Result<Reply, Error> {
         if let Some(happen) = self.meanwhile.borrow_mut().take() {
             happen();
         }
@@ -282,6 +278,25 @@ impl Http for Script {
             }
             Some(Line::Fail(error)) => Err(error()),
             None => Err(Error::Unsent("the server has no more lines".to_owned())),
+        }
+    }
+}
+
+impl Http for Script {
+    fn post(&self, post: &Post) -> Result<Reply, Error> {
+        let authorization =
+            post.authorization.as_ref().map_or_else(String::new, |header| format!("{} ", header.as_str()));
+        let sent = format!("{authorization}{}", post.body.as_str());
+        self.sent.borrow_mut().push((post.endpoint.as_str().to_owned(), sent));
+        self.next()
+    }
+
+    fn get(&self, get: &Get) -> Result<Reply, Error> {
+        let authorization = get.authorization.as_ref().map_or("", |header| header.as_str());
+        self.sent.borrow_mut().push((get.endpoint.as_str().to_owned(), format!("GET {authorization}")));
+        match self.next() {
+            Ok(reply) if reply.body.len() > get.limit => Err(Error::TooLarge),
+            next => next,
         }
     }
 }
@@ -343,7 +358,7 @@ impl Machine {
 
     /// Serves a person's request, with the reply as JSON.
     pub fn people(&self, request: Request) -> Rendered {
-        self.serve(&self.keyring, Command::People { request, json: true }, None, b"")
+        self.serve(&self.keyring, Command::People { request, manner: Manner::Json }, None, b"")
     }
 
     /// Serves one request with this keyring.
@@ -387,6 +402,7 @@ impl Machine {
                 locks: &locks,
                 worker: &Nobody,
                 tell: &|line| self.told.borrow_mut().push(line.to_owned()),
+                event: &|_| (),
             });
         })
     }

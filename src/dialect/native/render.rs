@@ -4,6 +4,10 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::VERSION;
+use super::people::{
+    ChosenBody, SignedInBody, SignedOutBody, StatusBody, chosen, signed_in, signed_out, status,
+};
+use super::providers::{AddedBody, ProvidersBody, RemovedBody, added_body, providers_body, removed_body};
 use super::storage::{FindingBody, ShownBody, finding_body, shown_body};
 use super::words::{exit, name, outcome_exit, problems, revocation_name, warning_name};
 use crate::dialect::Rendered;
@@ -25,12 +29,13 @@ pub fn render(result: &Result<Outcome, Failure>, warnings: &[Warning]) -> Render
         Err(failure) => (Body::Error { error: error(failure) }, for_people(failure), exit(failure.code)),
     };
     match serialise(&Reply { version: VERSION, body, warnings }) {
-        Ok(stdout) => Rendered { stdout, stderr, exit },
+        Ok(stdout) => Rendered { stdout, stderr, exit, then: None },
         // Every type here serialises; should one not, an error without a reply is the honest answer.
         Err(_) => Rendered {
             stdout: Zeroizing::default(),
             stderr: "claviger: error: the reply could not be written as JSON\n".to_owned(),
             exit: self::exit(Code::Internal),
+            then: None,
         },
     }
 }
@@ -76,7 +81,14 @@ enum Body<'a> {
     Capabilities(CapabilitiesBody<'a>),
     Shown(ShownBody<'a>),
     Relocated { storage: Storage, moved: usize },
+    Providers(ProvidersBody<'a>),
+    ProviderAdded(AddedBody<'a>),
+    ProviderRemoved(RemovedBody<'a>),
     Examined { problems: usize, findings: Vec<FindingBody<'a>> },
+    SignedIn(SignedInBody<'a>),
+    SignedOut(SignedOutBody<'a>),
+    Standing(StatusBody<'a>),
+    Chosen(ChosenBody<'a>),
     Error { error: ErrorBody<'a> },
 }
 
@@ -96,7 +108,7 @@ struct TokenBody<'a> {
     scopes: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     has_refresh_token: Option<bool>,
-    storage: Storage,
+    storage: &'static str,
     outcome: &'static str,
     matched_by: &'static str,
 }
@@ -134,7 +146,7 @@ struct ListedBody<'a> {
 struct CapabilitiesBody<'a> {
     versions: [i64; 1],
     dialects: &'a [&'static str],
-    storages: &'a [Storage],
+    storages: &'a [&'static str],
     grants: &'a [&'static str],
     limits: Limits,
 }
@@ -178,10 +190,17 @@ fn body(outcome: &Outcome) -> Body<'_> {
         Outcome::Listed(sessions) => Body::Listed { sessions: sessions.iter().map(listed_body).collect() },
         Outcome::Shown(shown) => Body::Shown(shown_body(shown)),
         Outcome::Relocated(Relocated { to, moved }) => Body::Relocated { storage: *to, moved: *moved },
+        Outcome::Providers(providers) => Body::Providers(providers_body(providers)),
+        Outcome::ProviderAdded(added) => Body::ProviderAdded(added_body(added)),
+        Outcome::ProviderRemoved(removed) => Body::ProviderRemoved(removed_body(removed)),
         Outcome::Examined(findings) => Body::Examined {
             problems: problems(findings),
             findings: findings.iter().map(finding_body).collect(),
         },
+        Outcome::SignedIn(outcome) => Body::SignedIn(signed_in(outcome)),
+        Outcome::SignedOut(sessions) => Body::SignedOut(signed_out(sessions)),
+        Outcome::Standing(outcome) => Body::Standing(status(outcome)),
+        Outcome::Chosen(outcome) => Body::Chosen(chosen(outcome)),
         Outcome::Capabilities(Capabilities { storages, dialects, grants }) => {
             Body::Capabilities(CapabilitiesBody {
                 versions: [VERSION],
@@ -213,7 +232,7 @@ fn token_body(token: &Token) -> TokenBody<'_> {
         expires_at: token.expires_at,
         scopes: &token.scopes,
         has_refresh_token: token.has_refresh_token,
-        storage: token.storage,
+        storage: Storage::word(token.storage),
         outcome: match token.freshness {
             Freshness::Cached => "cached",
             Freshness::Refreshed => "refreshed",

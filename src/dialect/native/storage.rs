@@ -9,9 +9,9 @@ use crate::session::Storage;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ShownBody<'a> {
-    storage: Storage,
+    storage: &'static str,
     decided_by: &'a str,
-    in_use: Storage,
+    in_use: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pin: Option<Storage>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -52,9 +52,9 @@ pub(super) fn shown_body(shown: &Shown) -> ShownBody<'_> {
     let count =
         |wanted| shown.sessions.iter().filter(|(storage, _)| *storage == wanted).map(|(_, n)| n).sum();
     ShownBody {
-        storage: shown.storage,
+        storage: Storage::word(shown.storage),
         decided_by: &shown.decided_by,
-        in_use: shown.in_use,
+        in_use: Storage::word(shown.in_use),
         pin: shown.pin,
         moving: shown.moving,
         keyring: KeyringBody {

@@ -29,7 +29,14 @@ pub fn outcome_exit(outcome: &Outcome) -> u8 {
         | Outcome::Capabilities(_)
         | Outcome::Shown(_)
         | Outcome::Relocated(_)
-        | Outcome::Examined(_) => 0,
+        | Outcome::Examined(_)
+        | Outcome::SignedIn(_)
+        | Outcome::SignedOut(_)
+        | Outcome::Standing(_)
+        | Outcome::Chosen(_)
+        | Outcome::Providers(_)
+        | Outcome::ProviderAdded(_)
+        | Outcome::ProviderRemoved(_) => 0,
     }
 }
 
@@ -63,6 +70,10 @@ pub(super) fn name(code: Code) -> &'static str {
         Code::Conflict => "CONFLICT",
         Code::AuthRefreshExpired => "AUTH_REFRESH_EXPIRED",
         Code::AuthRefreshUnavailable => "AUTH_REFRESH_UNAVAILABLE",
+        Code::LoginCancelled => "LOGIN_CANCELLED",
+        Code::LoginDenied => "LOGIN_DENIED",
+        Code::LoginTimeout => "LOGIN_TIMEOUT",
+        Code::InteractionRequired => "INTERACTION_REQUIRED",
         Code::AuthRefreshTransient => "AUTH_REFRESH_TRANSIENT",
         Code::LockTimeout => "LOCK_TIMEOUT",
         Code::StoreUnavailable => "STORE_UNAVAILABLE",
@@ -90,7 +101,12 @@ pub fn exit(code: Code) -> u8 {
     match code {
         Code::NotFound | Code::AccountNotFound => 1,
         Code::BadRequest | Code::Conflict => 2,
-        Code::AuthRefreshExpired | Code::AuthRefreshUnavailable => 3,
+        Code::AuthRefreshExpired
+        | Code::AuthRefreshUnavailable
+        | Code::LoginCancelled
+        | Code::LoginDenied
+        | Code::LoginTimeout
+        | Code::InteractionRequired => 3,
         Code::AuthRefreshTransient | Code::LockTimeout => 4,
         Code::StoreUnavailable
         | Code::StoreLocked

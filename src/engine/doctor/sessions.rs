@@ -92,7 +92,7 @@ impl Call<'_> {
         let labels = backend.labels()?;
         let mut survey =
             Survey { backend, labels: labels.clone(), records: Vec::new(), refresh: Vec::new(), whole: true };
-        for label in labels {
+        for label in labels.into_iter().filter(|label| !SlotName::is_a_client_secret(label)) {
             if let Some(beside) = SlotName::beside_refresh(&label) {
                 survey.refresh.push(Refresh { beside, name: None });
                 continue;
@@ -163,7 +163,7 @@ impl Call<'_> {
                 chart.problem(
                     "sessions",
                     format!("{session} in {place} promises a refresh token, and there is none"),
-                    error::login_hint(self.login_command(&record.name.service)),
+                    error::login_hint(self.login_command(&record.name.service).as_deref()),
                 );
             }
         }

@@ -17,7 +17,10 @@ mod imp;
 #[path = "windows.rs"]
 mod imp;
 
-pub use imp::{Folder, read_foreign};
+mod people;
+
+pub use imp::{Folder, make_foreign_folder, read_foreign};
+pub use people::{replace, target};
 
 /// What a read found.
 pub struct Content {

@@ -290,3 +290,51 @@ pub fn read_foreign(path: &Path, limit: usize) -> Result<Option<Zeroizing<Vec<u8
     }
     read_limited(&file, path, limit).map(Some)
 }
+
+/// Makes the folder of such a file, the user's alone, where it is not there.
+pub fn make_foreign_folder(folder: &Path) -> Result<(), Error> {
+    crate::folder::create(folder).map_err(|source| unwritable(folder, &source))
+}
+
+/// Replaces such a file, if `unchanged` says so once the new one is ready.
+pub(super) fn replace_foreign(
+    path: &Path,
+    bytes: &[u8],
+    unchanged: &dyn Fn() -> Result<bool, Error>,
+) -> Result<bool, Error> {
+    let failed = |source: io::Error| unwritable(path, &source);
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(std::ffi::OsStr::to_str))
+    else {
+        return Err(not_ours(path, "is no name of a file"));
+    };
+    // Links on the way to the folder are people's own, as those to the file are.
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(folder, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
+    let mode = match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => {
+            ours(path, &stat)?;
+            Mode::from_raw_mode(stat.st_mode) & (Mode::RWXU | OTHERS)
+        }
+        Err(Errno::NOENT) => PRIVATE,
+        Err(errno) => return Err(failed(errno.into())),
+    };
+    let temporary = Writers::One.temporary_name(name).map_err(failed)?;
+    match rustix::fs::unlinkat(&folder, &temporary, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(failed(errno.into())),
+    }
+    let written = create(&folder, &temporary).and_then(|file| {
+        fill(&file, bytes)?;
+        rustix::fs::fchmod(&file, mode)?;
+        file.sync_all()
+    });
+    let ready = written.map_err(failed).and_then(|()| unchanged());
+    if !matches!(ready, Ok(true)) {
+        // Nothing has been changed yet; litter that stays is never read.
+        let _ = rustix::fs::unlinkat(&folder, &temporary, AtFlags::empty());
+        return ready;
+    }
+    renamed(&folder, &temporary, name, Ok(())).map_err(failed)?;
+    rustix::fs::fsync(&folder).map_err(|errno| failed(errno.into()))?;
+    Ok(true)
+}

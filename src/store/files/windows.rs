@@ -197,3 +197,36 @@ pub fn read_foreign(path: &Path, limit: usize) -> Result<Option<Zeroizing<Vec<u8
         Err(error) => Err(unreadable(path, &error)),
     }
 }
+
+/// Makes the folder of such a file, where it is not there.
+pub fn make_foreign_folder(folder: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(folder).map_err(|source| unwritable(folder, &source))
+}
+
+/// Replaces such a file, if `unchanged` says so once the new one is ready. Its access list is the folder's.
+pub(super) fn replace_foreign(
+    path: &Path,
+    bytes: &[u8],
+    unchanged: &dyn Fn() -> Result<bool, Error>,
+) -> Result<bool, Error> {
+    let failed = |source: io::Error| unwritable(path, &source);
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(std::ffi::OsStr::to_str))
+    else {
+        return Err(not_ours(path, "is no name of a file"));
+    };
+    let temporary = folder.join(Writers::One.temporary_name(name).map_err(failed)?);
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let ready = write_new(&temporary, bytes).map_err(failed).and_then(|()| unchanged());
+    let done = match ready {
+        Ok(true) => replace(&temporary, path).map_err(failed).map(|()| true),
+        other => other,
+    };
+    if !matches!(done, Ok(true)) {
+        // Nothing has been changed; litter that stays is never read.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    done
+}

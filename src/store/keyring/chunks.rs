@@ -14,6 +14,7 @@ use super::items::{Items, words};
 use crate::fields::{self, Fields};
 use crate::limits::{SLOT_BYTES, TEXT_BYTES};
 use crate::secret::hex;
+use crate::session::SlotName;
 use crate::store::record::FORMAT;
 use crate::store::{Error, Piece, Value};
 
@@ -251,12 +252,14 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// `<slot>/<generation>.<n>`, where the slot itself has a `#`: the path of a service may end in such a part too.
+    /// `<slot>/<generation>.<n>`, where the slot itself has a `#` or is a client's secret: the path of a service may end in
+    /// such a part too, and so may a provider's name be such a part.
     fn of(name: &str) -> Option<Self> {
         let (slot, tail) = name.rsplit_once('/')?;
         let (generation, number) = tail.split_once('.')?;
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if !slot.contains('#') || !digits(generation) || !digits(number) {
+        let is_one = slot.contains('#') || SlotName::is_a_client_secret(slot);
+        if !is_one || !digits(generation) || !digits(number) {
             return None;
         }
         Some(Self { name: name.to_owned(), slot: slot.to_owned(), generation: generation.parse().ok()? })
@@ -281,7 +284,9 @@ mod tests {
         assert_eq!(name, "https://a.example#alice/refresh/3.12");
         let chunk = Chunk::of(&name).unwrap();
         assert_eq!((chunk.slot.as_str(), chunk.generation), ("https://a.example#alice/refresh", 3));
+        assert_eq!(Chunk::of("client-secret/acme/1.0").unwrap().slot, "client-secret/acme");
         for other in [
+            "client-secret/3.0",
             "https://a.example#alice",
             "https://a.example/3.12",
             "https://a.example#alice/refresh",

@@ -96,6 +96,8 @@ struct RefreshOut<'a> {
     revocation_endpoint: Option<&'a str>,
     client_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<&'a str>,
     refresh_token: &'a str,
     generation: i64,
@@ -226,7 +228,7 @@ impl RefreshEntry {
     pub fn encode(&self) -> Value {
         let Self { name, token, destination, client_secret, generation, obtained_by, grant } = self;
         let Grant { services, scopes, label, username } = grant;
-        let Destination { issuer, token_endpoint, revocation_endpoint, client_id } = destination;
+        let Destination { issuer, token_endpoint, revocation_endpoint, client_id, found_by } = destination;
         let out = RefreshOut {
             format: FORMAT,
             slot: "refresh",
@@ -235,6 +237,7 @@ impl RefreshEntry {
             token_endpoint: token_endpoint.as_str(),
             revocation_endpoint: revocation_endpoint.as_ref().map(Endpoint::as_str),
             client_id,
+            provider: found_by.as_deref(),
             client_secret: client_secret.as_ref().map(ClientSecret::reveal),
             refresh_token: token.reveal(),
             generation: *generation,
@@ -261,6 +264,7 @@ impl RefreshEntry {
                 token_endpoint: token_endpoint.ok_or_else(|| missing(&fields, "tokenEndpoint"))?,
                 revocation_endpoint: endpoint(&mut fields, "revocationEndpoint")?,
                 client_id: fields.required_text("clientId", TEXT_BYTES)?,
+                found_by: fields.text("provider", TEXT_BYTES)?,
             },
             client_secret: fields.parsed("clientSecret", SECRET_BYTES, ClientSecret::new)?,
             generation: generation(&mut fields)?,

@@ -7,7 +7,7 @@ pub use codec::whose;
 use super::{Error, Piece};
 use crate::address::Endpoint;
 use crate::fields;
-use crate::provider::Destination;
+use crate::provider::{Asking, Destination};
 use crate::secret::{AccessToken, ClientSecret, RefreshToken};
 use crate::session::{Service, SessionName, SlotName, Storage};
 use crate::time::Timestamp;
@@ -68,16 +68,18 @@ pub enum ObtainedBy {
     Refresh,
     /// We got it from the token endpoint by a machine grant: its source can be asked for another at any time.
     Mint,
+    /// We got it from the token endpoint when somebody signed in.
+    Login,
 }
 
 impl ObtainedBy {
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::Store, "store"), (Self::Refresh, "refresh"), (Self::Mint, "mint")];
+    const ALL: [(Self, &'static str); 4] =
+        [(Self::Store, "store"), (Self::Refresh, "refresh"), (Self::Mint, "mint"), (Self::Login, "login")];
 
     /// Whether it was claviger that obtained it.
     #[must_use]
     pub fn is_ours(self) -> bool {
-        matches!(self, Self::Refresh | Self::Mint)
+        matches!(self, Self::Refresh | Self::Mint | Self::Login)
     }
 
     fn as_str(self) -> &'static str {
@@ -85,6 +87,7 @@ impl ObtainedBy {
             Self::Store => "store",
             Self::Refresh => "refresh",
             Self::Mint => "mint",
+            Self::Login => "login",
         }
     }
 
@@ -93,7 +96,7 @@ impl ObtainedBy {
             .into_iter()
             .find(|(_, word)| *word == text)
             .map(|(by, _)| by)
-            .ok_or("must be store, refresh or mint")
+            .ok_or("must be store, refresh, mint or login")
     }
 }
 
@@ -123,15 +126,15 @@ impl Record {
         self.services.iter().any(|granted| granted.covers(service))
     }
 
-    /// Where its refresh token goes, as far as the record knows: to find the provider it belongs to, never
-    /// to send anything there.
+    /// Where its tokens come from, as far as the record knows: to find the provider it belongs to, never to send
+    /// anything there.
     #[must_use]
-    pub fn destination(&self) -> Option<Destination> {
-        Some(Destination {
-            issuer: self.issuer.clone(),
-            token_endpoint: self.token_endpoint.clone()?,
-            revocation_endpoint: None,
-            client_id: self.client_id.clone()?,
+    pub fn asking(&self) -> Option<Asking<'_>> {
+        Some(Asking {
+            issuer: self.issuer.as_deref(),
+            token_endpoint: self.token_endpoint.as_ref()?,
+            client_id: self.client_id.as_deref(),
+            found_by: None,
         })
     }
 
@@ -196,11 +199,12 @@ pub struct Grant {
 }
 
 impl RefreshEntry {
-    /// Whether the record beside it is an older session's: written by a store that did not get to the access
+    /// Whether the record beside it is an older session's: written by a store or a login that did not get to the access
     /// slot. A refresh that did not get there belongs to the same session.
     #[must_use]
     pub fn outruns(&self, record: &Record) -> bool {
-        self.generation > record.generation && self.obtained_by == ObtainedBy::Store
+        let begins = matches!(self.obtained_by, ObtainedBy::Store | ObtainedBy::Login);
+        self.generation > record.generation && begins
     }
 
     /// The record as that store would have written it.

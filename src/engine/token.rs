@@ -1,0 +1,22 @@
+//! `token` and `exec`: a live token for a person or a script. The same as `get`, but that a provider's name will do.
+
+use super::Call;
+use crate::message::{Failure, Get, Outcome, TokenWanted};
+
+impl Call<'_> {
+    pub(super) fn token(&self, wanted: &TokenWanted) -> Result<Outcome, Failure> {
+        self.get(&self.as_get(wanted)?)
+    }
+
+    /// The `get` that a person means.
+    pub(super) fn as_get(&self, wanted: &TokenWanted) -> Result<Get, Failure> {
+        let (service, _) = self.meant(&wanted.target)?;
+        Ok(Get {
+            service,
+            account: wanted.target.account.clone(),
+            profile: wanted.target.profile.clone(),
+            min_validity: wanted.min_validity,
+            force_refresh: wanted.force_refresh,
+        })
+    }
+}
