@@ -14,8 +14,8 @@ const NOT_RUNNABLE: u8 = 126;
 /// Where there is no such program.
 const NOT_FOUND: u8 = 127;
 
-/// Runs a program in this one's place (Unix) or waits for its end, and gives its exit status: a signal that ended it is
-/// 128 and its number, as shells have it.
+/// Runs a program in this one's place (Unix), or waits for its end and gives its exit status. What it returns on Unix is
+/// why it could not.
 #[must_use]
 pub fn run(command: &[OsString], variable: &str, token: &AccessToken, stdout: File) -> u8 {
     let Some((program, arguments)) = command.split_first() else { return FAILED };

@@ -17,7 +17,8 @@
 //!
 //! ## Invariants, and what enforces each
 //!
-//! - **I1** A refresh token leaves the process only to an endpoint in its own slot, and into that slot.
+//! - **I1** A refresh token leaves the process only to an endpoint in its own slot, and into that slot; one that a login
+//!   got and cannot keep is revoked where its server says.
 //!   *[`secret::RefreshToken`] has no `Serialize`, `Display`, `Clone`; `tests/house.rs` counts the calls that
 //!   reveal it.*
 //! - **I2** Nothing newly granted is handed out before it is durable, but under the storage `none`, which keeps nothing.
@@ -27,7 +28,8 @@
 //!   session and backend; `tests/storm.rs`.*
 //! - **I4** Input is bounded; over a limit is an error, never a truncation. *[`limits`], [`fields`],
 //!   `tests/hostile.rs`.*
-//! - **I5** Standard output gets one whole reply or nothing. *[`deliver`] is the one writer; `print_stdout` is denied, and
+//! - **I5** Standard output gets one whole reply or nothing; a login asked for JSON gets events before it, each a whole
+//!   line ([`reporting`]). *[`deliver`] is the one writer of replies; `print_stdout` is denied, and
 //!   what a library prints goes elsewhere ([`terminal::claim_stdout`], `tests/habits.rs`).*
 //! - **I6** Errors, panics and logs cannot carry secrets. *[`fields::Error`] has no room for a value; a panic
 //!   says only where; `tests/canary.rs`.*

@@ -132,7 +132,8 @@ impl Listener {
     /// Looks once, without waiting, for a request that might be the answer. `now` is monotonic.
     pub fn look(&mut self, now: Duration) -> Option<Arrived> {
         for socket in &self.sockets {
-            while let Ok((stream, from)) = socket.accept() {
+            // So many at a look: a flood must not keep its listener from ever looking up.
+            for (stream, from) in (0..CONNECTIONS).map_while(|_| socket.accept().ok()) {
                 if !from.ip().is_loopback() || stream.set_nonblocking(true).is_err() {
                     continue;
                 }

@@ -160,20 +160,25 @@ fn whoever_comes_while_another_signs_in_waits_and_shares() {
     assert_eq!(server.asked().len(), 1, "one code was spent: {:?}", server.asked());
 }
 
+/// The login that comes after one that was refused while it waited, or before it came to that.
+fn after_a_refusal(sandbox: &Sandbox, meanwhile: impl FnOnce()) -> Login {
+    let first = Login::start(sandbox, &["acme", "--account", "alice"]);
+    let mut command = sandbox.command("login");
+    command.args(["acme", "--account", "alice", "--json"]);
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| Login::of(command));
+        meanwhile();
+        first.visit(&format!("/?error=access_denied&state={}", first.state()));
+        assert_eq!(code_of(&first.end(), 3), "LOGIN_DENIED");
+        second.join().unwrap()
+    })
+}
+
 #[test]
 fn whoever_waited_for_a_login_that_came_to_nothing_has_a_turn() {
     let server = Endpoints::granting();
     let sandbox = server.sandbox("");
-    let first = Login::start(&sandbox, &["acme", "--account", "alice"]);
-    let mut command = sandbox.command("login");
-    command.args(["acme", "--account", "alice", "--json"]);
-    let second = std::thread::scope(|scope| {
-        let second = scope.spawn(|| Login::of(command));
-        let denied = format!("/?error=access_denied&state={}", first.state());
-        first.visit(&denied);
-        assert_eq!(code_of(&first.end(), 3), "LOGIN_DENIED");
-        second.join().unwrap()
-    });
+    let second = after_a_refusal(&sandbox, || ());
     second.come_back("C");
     let answer = second.end();
     assert_eq!((answer.exit, &last(&answer)["shared"]), (0, &json!(false)), "{}", answer.stderr);
@@ -555,15 +560,8 @@ fn a_login_that_is_stopped_does_not_keep_others_for_ever() {
 fn what_a_caller_stored_meanwhile_is_nobodys_login() {
     let server = Endpoints::granting();
     let sandbox = server.sandbox("");
-    let first = Login::start(&sandbox, &["acme", "--account", "alice"]);
-    let mut command = sandbox.command("login");
-    command.args(["acme", "--account", "alice", "--json"]);
-    let second = std::thread::scope(|scope| {
-        let second = scope.spawn(|| Login::of(command));
+    let second = after_a_refusal(&sandbox, || {
         sandbox.run("store", &json!({"service": SERVICE, "account": "alice", "accessToken": "S1"})).ok();
-        first.visit(&format!("/?error=access_denied&state={}", first.state()));
-        assert_eq!(code_of(&first.end(), 3), "LOGIN_DENIED");
-        second.join().unwrap()
     });
     second.come_back("C");
     assert_eq!(last(&second.end())["shared"], false);

@@ -5,7 +5,8 @@ use super::erase::Ending;
 use super::target::Meant;
 use crate::message::{Failure, Outcome, SignedOut, Target, WarningCode};
 use crate::resolve::Wanted;
-use crate::session::{Service, SessionName, Storage};
+use crate::session::{SessionName, Storage};
+use crate::store::probe;
 
 impl Call<'_> {
     pub(super) fn logout(&self, target: &Target) -> Result<Outcome, Failure> {
@@ -15,7 +16,7 @@ impl Call<'_> {
             account: target.account.as_deref(),
             profile: target.profile.as_ref(),
         };
-        let in_use = self.in_use()?;
+        let in_use = self.in_use(|| self.known_in(Storage::Keyring, wanted))?;
         let named = self.awake(|| self.choose_to_end(wanted, in_use))?;
         // A provider's sessions are named after one service, and serve them all.
         let named = match (named, meant) {
@@ -32,7 +33,10 @@ impl Call<'_> {
 
     /// Ends every session that either backend has. One that cannot be ended does not keep the others.
     pub(super) fn logout_all(&self) -> Result<Outcome, Failure> {
-        let in_use = self.in_use()?;
+        let in_use = self.in_use(|| {
+            let entries = self.world.index.all()?.entries;
+            Ok(entries.iter().any(|entry| entry.storage == Storage::Keyring))
+        })?;
         let mut ended = Vec::new();
         let mut failed = None;
         for name in self.every_session(in_use)? {
@@ -59,13 +63,11 @@ impl Call<'_> {
         Ok(SignedOut { name, erased: erased.erased, revocation: erased.revocation })
     }
 
-    /// Where the sessions are that this call works with.
-    fn in_use(&self) -> Result<Storage, Failure> {
-        let mode = self.mode()?;
-        let anything = Service::parse("https://any.invalid").map_err(|_| super::internal())?;
-        let wanted = Wanted { service: &anything, account: None, profile: None };
-        self.reading(mode, wanted, |storage| {
-            Ok(crate::store::probe::read_probe(self.backend(storage)).map(|()| storage)?)
+    /// Where the sessions are that this call works with. One that the index knows in a keyring that cannot be reached is
+    /// not signed out of by looking elsewhere.
+    fn in_use(&self, in_keyring: impl Fn() -> Result<bool, Failure>) -> Result<Storage, Failure> {
+        self.reading_unless(self.mode()?, in_keyring, |storage| {
+            Ok(probe::read_probe(self.backend(storage)).map(|()| storage)?)
         })
     }
 

@@ -65,11 +65,21 @@ impl<'a> Call<'a> {
         wanted: Wanted<'_>,
         read: impl Fn(Storage) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        self.reading_unless(mode, || self.known_in(Storage::Keyring, wanted), read)
+    }
+
+    /// The same for whatever else may be wanted: `in_keyring` says whether the index knows it to lie there.
+    pub(super) fn reading_unless<T>(
+        &self,
+        mode: Mode,
+        in_keyring: impl Fn() -> Result<bool, Failure>,
+        read: impl Fn(Storage) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         match self.awake(|| read(mode.storage)) {
             Err(failure)
                 if failure.code == Code::StoreUnavailable
                     && mode.source == Source::Default
-                    && !self.known_in(Storage::Keyring, wanted)? =>
+                    && !in_keyring()? =>
             {
                 read(Storage::Plaintext).map_err(|missing| match missing.code {
                     Code::NotFound | Code::AccountNotFound => {

@@ -35,8 +35,7 @@ impl Call<'_> {
         }
         let Some(endpoint) = &server.metadata.registration_endpoint else {
             let help = provider
-                .client_id_help
-                .unwrap_or("register a native application at the server, and add its id to config.toml");
+                .client_id_hint("register a native application at the server, and add its id to config.toml");
             return Err(Failure::new(
                 Code::ConfigInvalid,
                 format!(
