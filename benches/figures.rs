@@ -1,7 +1,8 @@
 //! The figures: `cargo bench`. Ratios measured side by side in one run, for machines are noisy; nothing here
 //! is asserted. What a figure needs and is not installed is said and left out.
 //!
-//! - a cached `get` in plaintext against `/bin/true`, and in the keyring against git-credential-libsecret
+//! - a cached `get` in plaintext against `/bin/true`, and in the keyring against git-credential-libsecret; in git's dialect
+//!   against `git credential-store`
 //! - instructions (valgrind), peak memory, size of the binary
 //! - a hundred callers at once on one expired token, the server answering in 200 ms
 
@@ -58,6 +59,33 @@ fn plaintext() {
         paired(|| sandbox.command("get"), &request(), || Command::new("/bin/true"), "");
     println!("cached get, plaintext        {ratio:.2} x /bin/true (medians {ours:.2} and {theirs:.2} ms)");
     costs("plaintext", &sandbox);
+    git(&sandbox);
+}
+
+/// The same session as git asks for it, against the helper that git brings along.
+fn git(sandbox: &Sandbox) {
+    if !has_program("git") {
+        println!("git get, plaintext           git is not installed: no ratio");
+        return;
+    }
+    let file = sandbox.home().join("git-credentials");
+    std::fs::write(&file, format!("https://alice:{}@api.acme.example\n", "A".repeat(40)))
+        .expect("it is written");
+    let theirs = || {
+        let mut command = Command::new("git");
+        command.arg("credential-store").arg(format!("--file={}", file.display())).arg("get");
+        command
+    };
+    let ours = || {
+        let mut command = sandbox.command("git");
+        command.arg("get");
+        command
+    };
+    let question = "protocol=https\nhost=api.acme.example\nusername=alice\n";
+    let (ratio, ours, theirs) = paired(ours, question, theirs, question);
+    println!(
+        "git get, plaintext           {ratio:.2} x git credential-store (medians {ours:.2} and {theirs:.2} ms)"
+    );
 }
 
 fn keyring() {

@@ -6,7 +6,7 @@ export LC_ALL=C.UTF-8
 cd "$(dirname "$0")/.."
 corpus=fuzz/corpus
 
-mkdir -p "$corpus"/{native_request,slot_value,slot_chunks,token_reply,config,service_url,callback,metadata}
+mkdir -p "$corpus"/{git,docker,cargo,kubernetes,terraform,bazel,goauth,keyring,native_request,slot_value,slot_chunks,token_reply,config,service_url,callback,metadata}
 rm -f "$corpus"/*/seed-*
 
 # Named after its content: the same seed twice is one file.
@@ -24,6 +24,42 @@ request() {
   local selector
   case ${1%% *} in get) selector=d ;; store) selector=e ;; erase) selector=f ;; list) selector=g ;; *) selector=h ;; esac
   printf '%s%s' "$selector" "$2" | seed native_request
+}
+
+# A tool's command line, what it sends, a stored bundle: an operation's byte, then what is sent, the bundle and the
+# words of the command line, each behind a byte that no text holds. Every way in which the answer may look is a seed.
+tool() {
+  local dialect operation='' words=() services=() text selector number
+  set -f
+  # shellcheck disable=SC2086
+  set -- "$2" "$3" $1
+  set +f
+  local input=$1 bundle=$2
+  shift 2
+  case ${1##*/} in
+    git-credential-*) dialect=git ;; docker-credential-*) dialect=docker ;; bazel-credential-*) dialect=bazel ;;
+    cargo-credential-* | claviger) dialect=cargo ;; terraform-credentials-*) dialect=terraform ;; *) dialect=$1 ;;
+  esac
+  shift
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --service) services+=("$2") && shift ;;
+      --account | --profile | --storage | --mode | --output) shift ;;
+      --*) ;;
+      *) words+=("$1") ;;
+    esac
+    shift
+  done
+  case $dialect in
+    git | docker | terraform | bazel | keyring) operation=${words[0]:-} words=("${words[@]:1}") ;;
+    goauth) words=("${words[0]:-}" "${services[@]}") ;;
+  esac
+  case $operation in get | '') number=64 ;; store | set) number=65 ;; erase | forget | del) number=66 ;; *) number=67 ;; esac
+  text=$(printf '%s\377%s' "$input" "$bundle" && for word in "${words[@]}"; do printf '\377%s' "$word"; done && printf x)
+  for choice in 0 1 2 3; do
+    selector=$(printf '\\%03o' $((number + 4 * choice)))
+    printf "$selector%s" "${text%x}" | seed "$dialect"
+  done
 }
 
 # Status, content type, retry-after, body.
@@ -52,9 +88,12 @@ for file in protocol/transcripts/**/*.txt; do
     case $status in [0-9]*) reply "$status" "$kind" "$wait" "$rest" ;; esac
   done < <(header reply "$file")
   while read -r _ verb json; do request "$verb" "$json"; done < <(header have "$file")
-  case $(header dialect "$file") in
-    '' | native) request "$(header verb "$file")" "$(sed -n 's/^> //p' "$file")" ;;
-  esac
+  verb=$(header verb "$file") call=$(header call "$file") input=$(sed -n 's/^> //p' "$file")
+  bundle=$(header have "$file" | sed -n '1s/^[^{]*//p')
+  # Kubernetes says it in a variable.
+  info=$(header variable "$file" | sed -n 's/^KUBERNETES_EXEC_INFO=//p')
+  [ -z "$verb" ] || request "$verb" "$input"
+  [ -z "$call" ] || tool "$call" "${info:-$input}" "$bundle"
 done
 
 for query in '?code=C&state=STATE&iss=https%3A%2F%2Fid.example' '?error=access_denied&error_description=no&state=STATE&iss=https%3A%2F%2Fid.example' \

@@ -7,15 +7,21 @@
 //! erase  choose ─ lock ─ mark erased ─ revoke ─ refresh slot, access slot, index
 //! login  who? ─ browser or device ─ code for tokens ─ store
 //! logout choose ─ erase, and tell the server
-//! list   the index, and nothing else
+//! keep   ours already? no more to do ─ else a session that is what it is, never in the place of one that refreshes
+//! reject compare ─ drop the access token ─ what was typed ends
+//! withdraw  lock ─ the service off the record ─ the last one? erase
+//! list   the index, and nothing else; status the same in words, and the slots where they are to be checked
+//! token  the service a word means ─ get; exec the same, and the program takes our place; use pins a default
 //! move   pin ─ each session: lock both ─ copy refresh slot ─ mark ─ copy access slot ─ index ─ delete the source
 //! providers  what config.toml names ─ or: lock beside the file ─ read ─ edit, check ─ unchanged? replace
+//! configure, links  what other tools read and call: see `tools`
 //! doctor try the keyring, the files, the locks ─ look into every session ─ say what is wrong, or mend it
 //! ```
 
 mod destination;
 mod doctor;
 mod erase;
+mod exactly;
 mod find;
 mod get;
 mod list;
@@ -25,6 +31,8 @@ mod mint;
 mod move_all;
 mod place;
 mod providers;
+mod registries;
+mod reject;
 mod relocate;
 mod renewal;
 mod show;
@@ -32,8 +40,11 @@ mod status;
 mod store;
 mod target;
 mod token;
+mod typed;
 mod undo;
 mod unkept;
+mod user_name;
+mod withdraw;
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -41,9 +52,10 @@ use std::fs::File;
 use crate::clock::Clock;
 use crate::error;
 use crate::http::Http;
-use crate::message::{Code, Event, Failure, Outcome, Request, Warning, WarningCode};
+use crate::message::{Code, Configure, Event, Failure, Links, Outcome, Request, Warning, WarningCode};
 use crate::refresh::turn::Locks;
 use crate::settings::Settings;
+use crate::setup::{self, Ground};
 use crate::store::index::Index;
 use crate::store::mode::{Choice, Pin};
 use crate::store::{Backend, Error};
@@ -127,7 +139,27 @@ impl<'a> Call<'a> {
             Request::ListProviders => Ok(self.list_providers()),
             Request::AddProvider(new) => self.add_provider(&new),
             Request::RemoveProvider(name) => self.remove_provider(&name),
+            Request::GetEach(requests) => self.each(&requests, |request| self.get(request)),
+            Request::Keep(request) => self.keep_typed(*request),
+            Request::Reject(request) => self.reject(request),
+            Request::Withdraw(request) => self.withdraw(&request),
+            Request::Registries(request) => self.registries(&request),
+            Request::Configure(request) => self.configure(&request),
+            Request::Links(request) => self.links(&request),
         }
+    }
+
+    fn configure(&self, request: &Configure) -> Result<Outcome, Failure> {
+        setup::configure(&self.ground(), request).map(Outcome::Configured)
+    }
+
+    fn links(&self, request: &Links) -> Result<Outcome, Failure> {
+        setup::links(self.world.settings, request).map(Outcome::Linked)
+    }
+
+    fn ground(&self) -> Ground<'_> {
+        let World { settings, clock, locks, tell, .. } = *self.world;
+        Ground { settings, clock, locks, tell }
     }
 
     fn warn(&self, code: WarningCode, message: String) {
@@ -155,10 +187,6 @@ impl<'a> Call<'a> {
         };
         Failure::new(Code::NotFound, format!("there is no session for {service}"), hint)
     }
-}
-
-fn internal() -> Failure {
-    Failure::new(Code::Internal, "internal fault", "please report it; SECURITY.md says where")
 }
 
 /// What a damaged slot means to whoever is about to write over it or delete it.

@@ -7,7 +7,8 @@
 //! argv+stdin ─▶ dialect::parse ─▶ Request ─▶ resolve ─▶ session ─▶ engine ─▶ Outcome ─▶ dialect::render ─▶ stdout+stderr+exit
 //!    bytes           (pure)                   (pure)                 │ the only impure middle     (pure)
 //!                                                                    ├─ store    slots (keyring | plaintext), index
-//!                                                                    └─ refresh  lock ─ read again ─ token request ─ save ─ unlock
+//!                                                                    ├─ refresh  lock ─ read again ─ token request ─ save ─ unlock
+//!                                                                    └─ login, and what sets other tools up: their own files
 //! ```
 //!
 //! What is drawn as `refresh` is waited for in the process that was called, and carried out by a `worker` that outlives it.
@@ -29,12 +30,12 @@
 //! - **I4** Input is bounded; over a limit is an error, never a truncation. *[`limits`], [`fields`],
 //!   `tests/hostile.rs`.*
 //! - **I5** Standard output gets one whole reply or nothing; a login asked for JSON gets events before it, each a whole
-//!   line ([`reporting`]). *[`deliver`] is the one writer of replies; `print_stdout` is denied, and
+//!   line ([`reporting`]), and cargo a greeting and then a line for each of its own ([`converse`]). *[`deliver`] is the one writer of replies; `print_stdout` is denied, and
 //!   what a library prints goes elsewhere ([`terminal::claim_stdout`], `tests/habits.rs`).*
 //! - **I6** Errors, panics and logs cannot carry secrets. *[`fields::Error`] has no room for a value; a panic
 //!   says only where; `tests/canary.rs`.*
 //! - **I7** Text from outside is escaped before a terminal sees it. *[`text::Escaped`].*
-//! - **I8** The environment is read once, in [`settings`]. *`clippy.toml` forbids it elsewhere.*
+//! - **I8** The environment is read through [`settings`] alone. *`clippy.toml` forbids it elsewhere.*
 //! - **I9** A cached `get` makes no network call, no write, takes no lock. *`tests/quiet.rs` reads the
 //!   system-call trace.*
 //! - **I10** A failed refresh deletes and blanks nothing. *`protocol/transcripts/refresh-*`.*
@@ -79,6 +80,7 @@ pub mod resolve;
 pub mod secret;
 pub mod session;
 pub mod settings;
+pub mod setup;
 pub mod signing;
 pub mod store;
 pub mod terminal;
@@ -90,9 +92,9 @@ pub mod world;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use dialect::{Dialect, HandOver, Rendered, Verb};
+use dialect::{Form, HandOver, Parsed, Reading, Rendered};
 use engine::World;
-use message::{Code, Event, Failure, Manner, Request};
+use message::{Code, Event, Failure, Manner};
 use settings::{Command, Environment, Invocation, Settings};
 use terminal::Input;
 
@@ -100,21 +102,25 @@ use terminal::Input;
 /// engine needs, and renders what came of it. `input` is read only where the request comes from there.
 pub fn run(
     invocation: Invocation,
-    input: impl FnOnce(Verb) -> std::io::Result<Input>,
+    input: impl FnOnce(Reading) -> std::io::Result<Input>,
     environment: Environment<'_>,
     with_world: impl FnOnce(&Settings, &mut dyn FnMut(&World<'_>)),
 ) -> Rendered {
     let Invocation { command, storage } = invocation;
+    let patience = command.patience();
     let (request, form) = match command {
-        Command::Protocol { dialect, verb } => (request(dialect, verb, input(verb)), Form::Dialect(dialect)),
-        Command::People { request, manner } => (Ok(request), Form::People(manner)),
+        Command::Protocol(call) => match asked(&call, input(call.reading()), environment) {
+            Parsed::Ask(request, form) => (request, Reply::Dialect(form)),
+            Parsed::Said(rendered) => return rendered,
+        },
+        Command::People { request, manner } => (Ok(request), Reply::People(manner)),
         Command::Worker => {
-            (Err(Failure::new(Code::BadRequest, NOT_FOR_CALLERS, "")), Form::People(Manner::Text))
+            (Err(Failure::new(Code::BadRequest, NOT_FOR_CALLERS, "")), Reply::People(Manner::Text))
         }
     };
     let mut warnings = Vec::new();
     let result = request.and_then(|request| {
-        let settings = Settings::read(storage, environment)?;
+        let settings = Settings::read(storage, environment)?.within(patience);
         let mut request = Some(request);
         let mut result = None;
         let answered = catch_unwind(AssertUnwindSafe(|| {
@@ -128,16 +134,49 @@ pub fn run(
         }));
         match (answered, result) {
             (Ok(()), Some(result)) => result,
-            _ => Err(Failure::new(
-                Code::Internal,
-                "internal fault",
-                "please report it; SECURITY.md says where",
-            )),
+            _ => Err(Failure::internal()),
         }
     });
     match form {
-        Form::Dialect(dialect) => dialect.render(&result, &warnings),
-        Form::People(manner) => cli::render(result, &warnings, manner),
+        Reply::Dialect(form) => form.render(&result, &warnings),
+        Reply::People(manner) => cli::render(result, &warnings, manner),
+    }
+}
+
+/// Answers one request after the other, a line each, for as long as there are any: as cargo asks. Gives the exit status.
+pub fn converse(
+    call: &dialect::cargo::Call,
+    storage: Option<&String>,
+    stdout: std::io::Result<File>,
+    environment: Environment<'_>,
+    with_world: impl Fn(&Settings, &mut dyn FnMut(&World<'_>)),
+) -> u8 {
+    let failed = dialect::native::exit(Code::Internal);
+    let Ok(stdout) = stdout else { return failed };
+    if terminal::write_whole(&stdout, dialect::cargo::HELLO).is_err() {
+        return failed;
+    }
+    loop {
+        let (mut ended, mut over) = (false, false);
+        let invocation = Invocation {
+            command: Command::Protocol(dialect::Call::Cargo(call.clone())),
+            storage: storage.cloned(),
+        };
+        let line = |reading| {
+            let input = input(reading);
+            ended = matches!(&input, Ok(Input::Whole(line)) if line.is_empty());
+            // The rest of it would be read as a request of its own.
+            over = matches!(&input, Ok(Input::Over));
+            input
+        };
+        let rendered = run(invocation, line, environment, &with_world);
+        if ended {
+            return 0;
+        }
+        let exit = deliver(rendered, stdout.try_clone());
+        if exit != 0 || over {
+            return exit;
+        }
     }
 }
 
@@ -180,8 +219,8 @@ pub fn work(
 }
 
 /// What a reply looks like.
-enum Form {
-    Dialect(Dialect),
+enum Reply {
+    Dialect(Form),
     People(Manner),
 }
 
@@ -224,31 +263,43 @@ pub fn reporting<'a>(
     }
 }
 
-/// Reads the request of a verb; one that may be empty never waits on a terminal.
-pub fn input(verb: Verb) -> std::io::Result<Input> {
-    if terminal::stdin_is_terminal() {
-        if verb.input_is_optional() {
-            return Ok(Input::Whole(Vec::new().into()));
+/// Reads the request; one that may be empty never waits on a terminal.
+pub fn input(reading: Reading) -> std::io::Result<Input> {
+    let nothing = || Ok(Input::Whole(Vec::new().into()));
+    let limit = limits::REQUEST_BYTES;
+    match reading {
+        Reading::Nothing => nothing(),
+        Reading::WholeOrNothing if terminal::stdin_is_terminal() => nothing(),
+        Reading::Whole if terminal::stdin_is_terminal() => {
+            let line = b"claviger: reading the request from the terminal; end it with Ctrl-D\n";
+            // Without it a person waits unasked; that is no reason to fail.
+            let _ = terminal::stderr().and_then(|stderr| terminal::write_whole(stderr, line));
+            terminal::read_bounded(terminal::stdin()?, limit)
         }
-        let line = b"claviger: reading one JSON object from the terminal; end it with Ctrl-D\n";
-        // Without it a person waits unasked; that is no reason to fail.
-        let _ = terminal::stderr().and_then(|stderr| terminal::write_whole(stderr, line));
+        Reading::Whole | Reading::WholeOrNothing => terminal::read_bounded(terminal::stdin()?, limit),
+        Reading::Lines => {
+            terminal::read_until(terminal::stdin()?, limit, |read| read.ends_with(b"\n\n") || read == b"\n")
+        }
+        Reading::Line => terminal::read_until(terminal::stdin()?, limit, |read| read.ends_with(b"\n")),
     }
-    terminal::read_bounded(terminal::stdin()?, limits::REQUEST_BYTES)
 }
 
-fn request(dialect: Dialect, verb: Verb, input: std::io::Result<Input>) -> Result<Request, Failure> {
+fn asked(call: &dialect::Call, input: std::io::Result<Input>, environment: Environment<'_>) -> Parsed {
+    let unread = |message: String, hint: &str| call.unread(Failure::new(Code::BadRequest, message, hint));
     match input {
-        Ok(Input::Whole(bytes)) => dialect.parse(verb, &bytes),
-        Ok(Input::Over) => Err(Failure::new(
-            Code::BadRequest,
+        Ok(Input::Whole(bytes)) => match environment(EXEC_INFO).map(std::ffi::OsString::into_string) {
+            Some(Err(_)) if matches!(call, dialect::Call::Kubernetes(_)) => {
+                unread(format!("{EXEC_INFO} is not UTF-8"), "nothing was looked up")
+            }
+            info => call.parse(&bytes, info.and_then(Result::ok).as_deref()),
+        },
+        Ok(Input::Over) => unread(
             format!("bad request: over the limit of {} bytes", limits::REQUEST_BYTES),
             "send less; nothing was read",
-        )),
-        Err(error) => Err(Failure::new(
-            Code::BadRequest,
-            format!("the request could not be read: {error}"),
-            "pass it on stdin",
-        )),
+        ),
+        Err(error) => unread(format!("the request could not be read: {error}"), "pass it on stdin"),
     }
 }
+
+/// Where Kubernetes says what it wants (client-go, `plugin/pkg/client/auth/exec`).
+const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";

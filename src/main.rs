@@ -6,6 +6,7 @@
 use std::alloc::System;
 use std::process::ExitCode;
 
+use claviger::dialect::Call;
 use claviger::settings::{Command, Invocation, Settings, environment, invocation};
 use claviger::world::{self, Serve};
 use zeroizing_alloc::ZeroAlloc;
@@ -29,6 +30,10 @@ fn main() -> ExitCode {
         Ok(Invocation { command: Command::Worker, .. }) => {
             let world = |settings: &Settings, serve: Serve<'_>| world::real(settings, serve, &|_| ());
             return ExitCode::from(claviger::work(stdout, &environment, world));
+        }
+        Ok(Invocation { command: Command::Protocol(Call::Cargo(call)), storage }) => {
+            let world = |settings: &Settings, serve: Serve<'_>| world::real(settings, serve, &|_| ());
+            return ExitCode::from(claviger::converse(&call, storage.as_ref(), stdout, &environment, world));
         }
         Ok(invocation) => {
             let event = claviger::reporting(&invocation, &stdout);

@@ -1,18 +1,25 @@
 //! What may be asked and what may be told, in every dialect alike.
 
+mod failure;
 mod people;
 mod providers;
+mod setup;
 mod storage;
+mod token;
+mod tools;
 
-use serde::{Deserialize, Serialize};
-
+pub use crate::provider::Scheme;
+pub use failure::{Code, Failure, Warning, WarningCode};
 pub use people::{
-    Chosen, Event, Login, Manner, SignedIn, SignedOut, Standing, Status, Target, TokenWanted, Way,
+    Chosen, Event, Login, Manner, Shape, SignedIn, SignedOut, Standing, Status, Target, TokenWanted, Way,
 };
 pub use providers::{
     AddedProvider, ClientIdFrom, ListedProvider, NewProvider, NewSecret, Providers, RemovedProvider,
 };
+pub use setup::{Configurable, Configure, Configured, LinkState, Linked, Links};
 pub use storage::{Finding, Health, Relocated, Shown};
+pub use token::{Freshness, MatchedBy, Token};
+pub use tools::{Caller, Keep, Registries, Registry, Reject, Tool, Withdraw};
 
 use crate::address::Endpoint;
 use crate::secret::{AccessToken, ClientSecret, RefreshToken};
@@ -62,6 +69,20 @@ pub enum Request {
     AddProvider(Box<NewProvider>),
     /// Take the provider of that name out of it.
     RemoveProvider(String),
+    /// Several live access tokens; whichever there are.
+    GetEach(Vec<Get>),
+    /// Keep what somebody typed.
+    Keep(Box<Keep>),
+    /// Forget what a service refused.
+    Reject(Reject),
+    /// Take a service off a session.
+    Withdraw(Withdraw),
+    /// For which registries are there credentials?
+    Registries(Registries),
+    /// Make another tool ask claviger, or no longer.
+    Configure(Configure),
+    /// Make the names that tools call this program by.
+    Links(Links),
 }
 
 /// Asks for a live access token.
@@ -77,6 +98,8 @@ pub struct Get {
     pub min_validity: Option<i64>,
     /// Refresh whatever the token's age.
     pub force_refresh: bool,
+    /// Who asks.
+    pub caller: Caller,
 }
 
 /// Hands over a token bundle.
@@ -88,6 +111,8 @@ pub struct Store {
     pub access: AccessToken,
     /// The user name some tools want beside the token.
     pub username: Option<String>,
+    /// The dialect of the tool that brings it, where somebody typed it there.
+    pub kept_by: Option<String>,
     /// A word people use for the session.
     pub label: Option<String>,
     /// The refresh token.
@@ -128,6 +153,8 @@ pub enum Origin {
     Configured,
     /// As this configured provider says.
     Provider(String),
+    /// Not at all: it is what somebody typed.
+    Nowhere,
     /// At this endpoint.
     Endpoint(Box<Direct>),
 }
@@ -200,60 +227,19 @@ pub enum Outcome {
     ProviderAdded(AddedProvider),
     /// A provider was taken away.
     ProviderRemoved(RemovedProvider),
-}
-
-/// A live token and how it came about. Made from what the store returned, never from a server's reply, but where nothing
-/// is to be kept (I2).
-#[derive(Debug)]
-pub struct Token {
-    /// The session it belongs to.
-    pub name: SessionName,
-    /// The user name some tools want beside it.
-    pub username: Option<String>,
-    /// `Bearer`, mostly.
-    pub token_type: String,
-    /// The token.
-    pub access: AccessToken,
-    /// When it ends, where known.
-    pub expires_at: Option<Timestamp>,
-    /// Its scopes.
-    pub scopes: Vec<String>,
-    /// Whether there is a refresh token; `None`: not known.
-    pub has_refresh_token: Option<bool>,
-    /// Where the session lies; `None`: nothing keeps it.
-    pub storage: Option<Storage>,
-    /// How it came about.
-    pub freshness: Freshness,
-    /// How the session was chosen.
-    pub matched_by: MatchedBy,
-}
-
-/// How a token came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Freshness {
-    /// It was there.
-    Cached,
-    /// It was refreshed just now, by us.
-    Refreshed,
-    /// Another process refreshed it while we waited.
-    Adopted,
-    /// A refresh was due and failed; it is still valid.
-    Stale,
-    /// There was no session, and a machine grant made one.
-    Minted,
-}
-
-/// How a session was chosen, the first that applies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MatchedBy {
-    /// The service's path was cut back until a session was found.
-    Origin,
-    /// The account was given.
-    Account,
-    /// It is the service's default.
-    Default,
-    /// It is the only one.
-    Only,
+    /// Several live tokens.
+    Tokens(Vec<Token>),
+    /// A secret is kept, or need not be: it is ours.
+    Kept {
+        /// Whether it was new.
+        new: bool,
+    },
+    /// The registries there are credentials for.
+    Registries(Vec<Registry>),
+    /// A tool was made to ask claviger.
+    Configured(Configured),
+    /// Names that tools call this program by.
+    Linked(Linked),
 }
 
 /// A stored bundle.
@@ -274,6 +260,18 @@ pub struct Erased {
     pub erased: bool,
     /// What became of the refresh token at the server.
     pub revocation: Revocation,
+}
+
+impl Erased {
+    /// What both did.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let revocation = match other.revocation {
+            Revocation::Skipped => self.revocation,
+            told => told,
+        };
+        Self { erased: self.erased || other.erased, revocation }
+    }
 }
 
 /// What became of a refresh token at the server.
@@ -317,81 +315,4 @@ pub struct Capabilities {
     pub dialects: Vec<&'static str>,
     /// Grants this build can use.
     pub grants: Vec<&'static str>,
-}
-
-/// Everything that can go wrong, closed: a new code does not compile until each dialect has answered it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the protocol's own codes; protocol/README.md says what each means")]
-pub enum Code {
-    NotFound,
-    AccountNotFound,
-    BadRequest,
-    Conflict,
-    AuthRefreshExpired,
-    AuthRefreshUnavailable,
-    LoginCancelled,
-    LoginDenied,
-    LoginTimeout,
-    InteractionRequired,
-    AuthRefreshTransient,
-    LockTimeout,
-    StoreUnavailable,
-    StoreLocked,
-    StoreDenied,
-    StoreTimeout,
-    StoreNewer,
-    LockUnsupported,
-    AuthStoreReadFailed,
-    AuthStoreWriteFailed,
-    ConfigInvalid,
-    InsecureUrl,
-    ProviderRejected,
-    EndpointNotFound,
-    TlsUntrusted,
-    ProxyAuthRequired,
-    NoAccountSelected,
-    Internal,
-}
-
-/// A reply's bad news: what happened, and what to do. Neither text can hold a secret, and foreign text in
-/// them is already escaped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// What kind of failure.
-    pub code: Code,
-    /// What happened, on one line.
-    pub message: String,
-    /// What to do, on one line; empty where nothing is to be done.
-    pub hint: String,
-    /// Seconds after which to try again, where the server said so.
-    pub retry_after: Option<i64>,
-}
-
-impl Failure {
-    /// A failure without a time to wait.
-    pub fn new(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: hint.into(), retry_after: None }
-    }
-}
-
-/// Something worth knowing in a reply that succeeded, or failed for another reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// What kind.
-    pub code: WarningCode,
-    /// What, on one line.
-    pub message: String,
-}
-
-/// The kinds of warning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the protocol's own codes; protocol/README.md says what each means")]
-pub enum WarningCode {
-    Stale,
-    ValidityShort,
-    StoredPlaintext,
-    OtherCopy,
-    PinFailed,
-    BackendUnreachable,
-    PermissionsRepaired,
 }

@@ -64,6 +64,30 @@ pub enum ClientAuth {
     PrivateKeyJwt,
 }
 
+/// How a token is to be shown to the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// As the password of a user (RFC 7617).
+    Basic,
+    /// As itself (RFC 6750).
+    Bearer,
+    /// Without a scheme's name.
+    Bare,
+}
+
+impl Scheme {
+    /// The token type that says so of a session.
+    #[must_use]
+    pub fn token_type(self) -> &'static str {
+        match self {
+            Self::Basic => "Basic",
+            Self::Bearer => "Bearer",
+            // Not applicable: RFC 8693 section 2.2.1.
+            Self::Bare => "N_A",
+        }
+    }
+}
+
 /// The grant a provider's sessions begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant {
@@ -190,6 +214,10 @@ pub struct Provider {
     pub git_username: Option<String>,
     /// The user name docker is told.
     pub docker_username: Option<String>,
+    /// How git is to show a token, where it can show it in more than one way.
+    pub git_authtype: Option<Scheme>,
+    /// What stands before a token that cargo shows.
+    pub cargo_scheme: Option<Scheme>,
     /// The claim that names the account, in the ID token or at the userinfo endpoint.
     pub account_claim: Option<String>,
     /// What a revocation of one of its tokens ends.

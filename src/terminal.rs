@@ -249,6 +249,28 @@ pub fn read_bounded(mut from: impl Read, limit: usize) -> io::Result<Input> {
     }
 }
 
+/// Reads until enough has come or nothing more comes, at most `limit` bytes. Byte by byte: what comes after is left for
+/// whoever reads next.
+pub fn read_until(mut from: impl Read, limit: usize, is_enough: impl Fn(&[u8]) -> bool) -> io::Result<Input> {
+    // Room for all of it, so that no shorter copy is left behind while it grows.
+    let mut read = Zeroizing::new(Vec::with_capacity(limit + 1));
+    let mut byte = [0];
+    loop {
+        match from.read(&mut byte) {
+            Ok(0) => return Ok(Input::Whole(read)),
+            Ok(_) => read.extend_from_slice(&byte),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        }
+        if read.len() > limit {
+            return Ok(Input::Over);
+        }
+        if is_enough(&read) {
+            return Ok(Input::Whole(read));
+        }
+    }
+}
+
 /// Writes bytes whole, or says why not.
 pub fn write_whole(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
     to.write_all(bytes)?;

@@ -47,6 +47,13 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// As the clock on the wall shows it, without a zone: `2026-01-02 03:04:05.000000`, for programs that expect just that.
+    #[must_use]
+    pub fn on_the_wall(self) -> String {
+        let Ok(stamp) = jiff::Timestamp::from_second(self.0) else { return String::new() };
+        stamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S.000000").to_string()
+    }
+
     /// Reads exactly `YYYY-MM-DDTHH:MM:SSZ`, as [`fmt::Display`] writes it; any other form is `None`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

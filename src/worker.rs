@@ -8,6 +8,8 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use crate::limits::REPORT_BYTES;
 use crate::lock::Guard;
@@ -28,21 +30,33 @@ pub enum Ended {
     Silent,
     /// Nothing was done: it could not be started, or would not serve.
     NotDone,
+    /// It is still at it, and whoever called waits no longer.
+    Late,
 }
 
 /// Whatever can have work done in a process of its own.
 pub trait Worker {
-    /// Has an order carried out under a lock, and waits for the end.
-    fn carry_out(&self, lock: &Guard, order: &[u8]) -> Ended;
+    /// Has an order carried out under a lock, and waits for the end, or for so long.
+    fn carry_out(&self, lock: &Guard, order: &[u8], patience: Option<Duration>) -> Ended;
 }
 
 /// A copy of this very program.
 pub struct OwnProcess;
 
 impl Worker for OwnProcess {
-    fn carry_out(&self, lock: &Guard, order: &[u8]) -> Ended {
+    fn carry_out(&self, lock: &Guard, order: &[u8], patience: Option<Duration>) -> Ended {
         let Ok(child) = lock.to_hand_on().and_then(start) else { return Ended::NotDone };
-        end(child, order)
+        let Some(patience) = patience else { return end(child, order) };
+        let (send, ended) = std::sync::mpsc::channel();
+        let order = order.to_vec();
+        // Nobody may be there to hear of it any more.
+        let waiting = std::thread::Builder::new().spawn(move || send.send(end(child, &order)));
+        match waiting.map(|_| ended.recv_timeout(patience)) {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(RecvTimeoutError::Timeout)) => Ended::Late,
+            // Without a thread to wait in, the order was not given either.
+            Ok(Err(RecvTimeoutError::Disconnected)) | Err(_) => Ended::NotDone,
+        }
     }
 }
 

@@ -308,8 +308,7 @@ fn parts_of_no_value_are_removed_and_those_in_use_are_not() {
         let rendered = machine.serve(&keyring, command, None, input);
         serde_json::from_slice::<Value>(&rendered.stdout).expect("a reply is JSON")
     };
-    let verb =
-        |verb| claviger::settings::Command::Protocol { dialect: claviger::dialect::Dialect::Native, verb };
+    let verb = |verb| claviger::settings::Command::Protocol(claviger::dialect::Call::Native(verb));
     let doctor =
         |fix| claviger::settings::Command::People { request: Request::Doctor { fix }, manner: Manner::Json };
     let token = "x".repeat(8192);
@@ -444,8 +443,7 @@ fn one_damaged_value_in_chunks_is_its_own_sessions_trouble() {
             claviger::store::keyring::Patience { call: std::time::Duration::from_secs(20), unlock: None };
         let keep = claviger::lock::KeepUntilExit::default();
         let keyring = claviger::store::keyring::Keyring::through(open, patience, keep);
-        let command =
-            claviger::settings::Command::Protocol { dialect: claviger::dialect::Dialect::Native, verb };
+        let command = claviger::settings::Command::Protocol(claviger::dialect::Call::Native(verb));
         let rendered = machine.serve(&keyring, command, None, request.to_string().as_bytes());
         serde_json::from_slice::<Value>(&rendered.stdout).expect("a reply is JSON")
     };

@@ -169,6 +169,26 @@ fn a_configuration_others_can_write_is_refused_and_a_linked_one_is_read() {
 }
 
 #[test]
+fn a_group_that_is_the_users_alone_may_write_a_configuration_and_no_other_may() {
+    let (sandbox, _) = stored();
+    let config = sandbox.home().join("config.toml");
+    sandbox.configure("storage = \"plaintext\"\n");
+    chmod(&config, 0o664);
+    let id = |what| Command::new("id").arg(what).output().unwrap().stdout;
+    if id("-gn") == id("-un") {
+        sandbox.run("get", &get()).ok();
+    } else {
+        assert_eq!(sandbox.run("get", &get()).code(6), "CONFIG_INVALID");
+    }
+    let another = if id("-g") == b"12\n" { 13 } else { 12 };
+    if std::os::unix::fs::chown(&config, None, Some(another)).is_ok() {
+        assert_eq!(sandbox.run("get", &get()).code(6), "CONFIG_INVALID");
+        chmod(&config, 0o644);
+        sandbox.run("get", &get()).ok();
+    }
+}
+
+#[test]
 fn a_slot_is_on_the_disk_before_its_name_is_and_its_name_before_we_say_so() {
     let (sandbox, _) = stored();
     let store = json!({ "service": SERVICE, "account": "alice", "accessToken": "AT2" });

@@ -28,8 +28,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("0b world",  "child",    "harden secret terminal text"),
     ("0b world",  "lock",     "folder session time"),
     ("0b world",  "worker",   "limits lock"),
-    ("1 pure",    "message",  "address secret session time"),
-    ("1 pure",    "dialect",  "message address fields limits secret session time"),
+    ("1 pure",    "message",  "address provider secret session time"),
+    ("1 pure",    "dialect",  "message address fields limits secret session text time"),
     ("1 pure",    "resolve",  "message session"),
     ("2 state",   "store",    "address clock fields folder limits lock provider secret session text time terminal harden"),
     ("3 policy",  "oauth",    "address fields http limits provider secret time"),
@@ -38,7 +38,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("4 edge",    "settings", "address browser dialect fields http limits message presets provider secret session signing store terminal text worker"),
     ("4 edge",    "error",    "http lock message oauth provider refresh session store text"),
     ("5 top",     "cli",      "child dialect message session text time"),
-    ("5 top",     "engine",   "address browser clock dialect error harden http limits lock loopback message oauth presets provider refresh resolve secret session settings store terminal text time worker"),
+    ("5 top",     "setup",    "clock dialect error harden limits lock message refresh session settings store terminal text"),
+    ("5 top",     "engine",   "address browser clock dialect error harden http limits lock loopback message oauth presets provider refresh resolve secret session settings setup store terminal text time worker"),
     ("5 top",     "world",    "clock engine http lock message refresh settings store worker"),
 ];
 

@@ -1,4 +1,4 @@
-//! `kill -9` just before every system call of a refresh, a store, an erase and a move that can change anything outside
+//! `kill -9` just before every system call of a refresh, a store, an erase, a tool's logout and a move that can change anything outside
 //! the process, one after the other: what is there afterwards works. The calls are counted in a trace by name and
 //! occurrence, so none is chosen by hand; to die before a call that changes nothing is to die before the next one.
 
@@ -278,6 +278,41 @@ fn an_erase_killed_anywhere_leaves_the_session_or_nothing() {
             files.iter().filter(|(_, bytes)| String::from_utf8_lossy(bytes).contains("-old")).count();
         assert_eq!(tokens, if then.exit == 0 { 2 } else { 0 }, "{what}: what is left of its tokens");
         sandbox.run("erase", &get()).ok();
+        has_no_litter(sandbox, what);
+    });
+    println!("{points} points");
+}
+
+#[test]
+fn a_tools_logout_killed_anywhere_costs_its_own_place_at_most() {
+    if !has_program("strace") {
+        return skipped("strace", "strace is not installed");
+    }
+    let registry = "registry.acme.example";
+    let prepare = || {
+        let sandbox = Sandbox::plaintext();
+        let mut bundle = bundle("old");
+        bundle["services"] = json!([format!("https://{registry}")]);
+        sandbox.run("store", &bundle).ok();
+        (sandbox, ())
+    };
+    let docker = |sandbox: &Sandbox, action: &str| {
+        let mut command = sandbox.command("docker");
+        command.arg(action);
+        finish(command, registry.as_bytes())
+    };
+    let is_missing = |answer: &Answer| answer.stdout.starts_with("credentials not found");
+    let points = at_every_point(command(&["docker", "erase"], registry), prepare, |sandbox, (), what| {
+        assert_eq!(sandbox.run("get", &get()).ok()["accessToken"], "AT-old", "{what}");
+        let first = docker(sandbox, "get");
+        assert!(first.stdout.contains("AT-old") || is_missing(&first), "{what}: {}", first.stdout);
+        is_well_after_the_doctor(sandbox, what);
+        assert_eq!(is_missing(&docker(sandbox, "get")), is_missing(&first), "{what}: nothing comes back");
+        assert_eq!(docker(sandbox, "erase").exit, 0, "{what}");
+        assert!(is_missing(&docker(sandbox, "get")), "{what}");
+        assert_eq!(sandbox.run("get", &get()).ok()["hasRefreshToken"], true, "{what}");
+        is_well_after_the_doctor(sandbox, what);
+        sandbox.run("store", &bundle("later")).ok();
         has_no_litter(sandbox, what);
     });
     println!("{points} points");

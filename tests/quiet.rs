@@ -123,3 +123,45 @@ fn a_cached_get_reads_the_access_slot_alone_whichever_way_it_is_chosen() {
         assert_eq!(machine.server.sent.borrow().len(), 0);
     }
 }
+
+#[test]
+fn a_cached_get_is_as_quiet_in_every_tools_dialect() {
+    let machine = Machine::new("2026-01-01T00:00:00Z");
+    let bundle = json!({
+        "service": SERVICE, "account": "alice", "accessToken": "AT1", "expiresIn": 3600,
+        "refreshToken": "RT1", "tokenEndpoint": "https://id.example/token", "clientId": "cli",
+    });
+    machine.call(Verb::Store, None, bundle.to_string().as_bytes());
+    let host = SERVICE.strip_prefix("https://").unwrap();
+    let cluster = json!({
+        "kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1",
+        "spec": { "cluster": { "server": SERVICE }, "interactive": false },
+    });
+    machine.variables.borrow_mut().push(("KUBERNETES_EXEC_INFO".to_owned(), cluster.to_string()));
+    let cargo = json!({
+        "v": 1, "registry": { "index-url": format!("sparse+{SERVICE}/") }, "kind": "get", "operation": "read",
+    });
+    let calls = [
+        ("git get".to_owned(), format!("protocol=https\nhost={host}\n")),
+        ("git get".to_owned(), format!("protocol=https\nhost={host}\nusername=alice\n")),
+        ("git get".to_owned(), format!("protocol=https\nhost={host}\nusername=oauth2\n")),
+        ("docker get".to_owned(), host.to_owned()),
+        ("cargo".to_owned(), cargo.to_string()),
+        ("kubernetes".to_owned(), String::new()),
+        (format!("terraform get {host}"), String::new()),
+        ("bazel get".to_owned(), json!({ "uri": format!("{SERVICE}/x") }).to_string()),
+        (format!("goauth {SERVICE}/x"), String::new()),
+        (format!("goauth --service {SERVICE}"), String::new()),
+        (format!("keyring get {SERVICE}/simple/ oauth2"), String::new()),
+    ];
+    for (words, input) in calls {
+        machine.keyring.reads.set(0);
+        machine.keyring.writes.set(0);
+        machine.keyring.refresh_reads.set(0);
+        let said = machine.by(&words, &input);
+        assert!(String::from_utf8_lossy(&said.stdout).contains("AT1"), "{words}: {}", said.stderr);
+        assert_eq!((machine.keyring.reads.get(), machine.keyring.writes.get()), (1, 0), "{words} {input}");
+        assert_eq!(machine.keyring.refresh_reads.get(), 0, "{words}");
+        assert_eq!(machine.server.sent.borrow().len(), 0);
+    }
+}

@@ -20,6 +20,7 @@ struct Transcript {
     clauses: Vec<String>,
     verb: Option<Verb>,
     command: Option<String>,
+    call: Option<String>,
     mood: Mood,
     variables: Vec<(String, String)>,
     clock: String,
@@ -39,8 +40,16 @@ struct Transcript {
 struct Request {
     time: String,
     storage: Option<String>,
-    verb: Verb,
-    json: String,
+    asked: Asked,
+    input: String,
+}
+
+/// How it was made.
+enum Asked {
+    /// By a verb of the native protocol.
+    Verb(Verb),
+    /// By a tool's command line.
+    Call(String),
 }
 
 fn line_of(text: &str) -> String {
@@ -64,6 +73,17 @@ impl Transcript {
                 "clause" => transcript.clauses = value.split_whitespace().map(str::to_owned).collect(),
                 "verb" => transcript.verb = Some(verb(value)),
                 "command" => transcript.command = Some(value.to_owned()),
+                "call" => transcript.call = Some(value.to_owned()),
+                "earlier" => {
+                    let (time, rest) = value.split_once(' ').expect("earlier: TIME CALL < INPUT");
+                    let (call, input) = rest.split_once(" <").unwrap_or((rest, ""));
+                    transcript.have.push(Request {
+                        time: time.to_owned(),
+                        storage: None,
+                        asked: Asked::Call(call.to_owned()),
+                        input: input.trim_start().replace("\\n", "\n"),
+                    });
+                }
                 "keyring" => transcript.mood = mood(value),
                 "variable" => {
                     let (name, value) = value.split_once('=').expect("NAME=VALUE");
@@ -85,7 +105,8 @@ impl Transcript {
                     if storage.is_some() {
                         word = next();
                     }
-                    transcript.have.push(Request { time, storage, verb: verb(&word), json: rest.to_owned() });
+                    let asked = Asked::Verb(verb(&word));
+                    transcript.have.push(Request { time, storage, asked, input: rest.to_owned() });
                 }
                 "reply" => transcript.replies.push(value.to_owned()),
                 "sent" => transcript.sent.push(value.to_owned()),
@@ -94,7 +115,8 @@ impl Transcript {
                 unknown => panic!("unknown header: {unknown}"),
             }
         }
-        for line in body.lines() {
+        // What says nothing and is told nothing has an empty body.
+        for line in body.lines().filter(|line| !line.is_empty()) {
             match line.split_at_checked(2) {
                 Some(("> ", line)) => transcript.input += &line_of(line),
                 Some(("< ", line)) => transcript.stdout += &line_of(line),
@@ -113,17 +135,22 @@ impl Transcript {
         }
         machine.server.lines.borrow_mut().extend(self.replies.iter().map(|line| server_line(line)));
         let mut outputs = Vec::new();
-        for Request { time, storage, verb, json } in &self.have {
+        for Request { time, storage, asked, input } in &self.have {
             let storage = storage.as_deref().or(self.storage.as_deref());
-            outputs.push(call(&machine, time, storage, *verb, json));
+            outputs.push(match asked {
+                Asked::Verb(verb) => call(&machine, time, storage, *verb, input),
+                Asked::Call(words) => by_command_line(&machine, time, storage, words, input),
+            });
         }
         machine.told.borrow_mut().clear();
         machine.keyring.mood.set(self.mood);
         machine.variables.borrow_mut().extend(self.variables.iter().cloned());
-        let rendered = match (&self.command, self.verb) {
-            (Some(command), None) => self.people(&machine, command),
-            (None, Some(verb)) => call(&machine, &self.clock, self.storage.as_deref(), verb, &self.input),
-            _ => panic!("either `verb` or `command`"),
+        let storage = self.storage.as_deref();
+        let rendered = match (&self.command, &self.call, self.verb) {
+            (Some(command), None, None) => by_command_line(&machine, &self.clock, storage, command, ""),
+            (None, Some(words), None) => by_command_line(&machine, &self.clock, storage, words, &self.input),
+            (None, None, Some(verb)) => call(&machine, &self.clock, storage, verb, &self.input),
+            _ => panic!("one of `verb`, `command` and `call`"),
         };
         machine.keyring.mood.set(Mood::Open);
         let told: String = machine.told.borrow().iter().map(|line| line_of(line)).collect();
@@ -151,16 +178,8 @@ impl Transcript {
         self.no_refresh_token_in(&outputs);
     }
 
-    fn people(&self, machine: &Machine, command: &str) -> Rendered {
-        set_clock(machine, &self.clock);
-        let words = ["claviger"].into_iter().chain(command.split_whitespace());
-        let invocation = claviger::settings::invocation(words.map(OsString::from));
-        let command = invocation.unwrap_or_else(|usage| panic!("{}", usage.text)).command;
-        machine.serve(&machine.keyring, command, self.storage.as_deref(), b"")
-    }
-
     fn no_refresh_token_in(&self, outputs: &[Rendered]) {
-        let given = self.have.iter().map(|request| request.json.as_str()).chain([self.input.as_str()]);
+        let given = self.have.iter().map(|request| request.input.as_str()).chain([self.input.as_str()]);
         let mut tokens: BTreeSet<String> = given
             .filter_map(|request| serde_json::from_str::<Value>(request).ok())
             .filter_map(|request| request["refreshToken"].as_str().map(str::to_owned))
@@ -176,6 +195,24 @@ impl Transcript {
                 assert!(!output.contains(token.as_str()), "a refresh token in an output: {output}");
             }
         }
+    }
+}
+
+/// As on the command line; where it begins with the name of a link, by that link.
+fn by_command_line(
+    machine: &Machine,
+    time: &str,
+    storage: Option<&str>,
+    words: &str,
+    input: &str,
+) -> Rendered {
+    set_clock(machine, time);
+    let linked = words.split(' ').next().is_some_and(|word| word.contains("claviger"));
+    let words = (!linked).then_some("claviger").into_iter().chain(words.split_whitespace());
+    let invocation = claviger::settings::invocation(words.map(OsString::from));
+    match invocation {
+        Ok(invocation) => machine.serve(&machine.keyring, invocation.command, storage, input.as_bytes()),
+        Err(usage) => usage.rendered(),
     }
 }
 
@@ -322,7 +359,7 @@ fn every_clause_a_transcript_cites_exists_and_every_kind_of_clause_is_shown() {
             shown.insert(clause.chars().next().expect("a clause has a letter"));
         }
     }
-    for section in "GSELCXRBTDV".chars() {
+    for section in "GSELCXRBTDVQ".chars() {
         assert!(shown.contains(&section), "no transcript shows a clause of section {section}");
     }
 }

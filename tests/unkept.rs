@@ -50,6 +50,30 @@ fn each_get_asks_and_the_reply_says_that_nothing_is_kept() {
 }
 
 #[test]
+fn a_tool_is_answered_by_the_rules_of_what_is_kept() {
+    let said = |words: &str, input: &str| {
+        let machine = machine();
+        grants(&machine, "AT1");
+        String::from_utf8_lossy(&machine.by(words, input).stdout).into_owned()
+    };
+    let git = "protocol=https\nhost=git.acme.example\nusername=";
+    for anybody in ["", "oauth2", "ci"] {
+        assert!(said("git get", &format!("{git}{anybody}\n")).contains("password=AT1\n"), "{anybody}");
+    }
+    assert_eq!(said("git get", &format!("{git}bob\n")), "", "somebody unknown here");
+    assert_eq!(said("git --account other get", &format!("{git}bob\n")), "");
+    assert_eq!(said("keyring get https://git.acme.example bob", ""), "");
+    let index = r#"{"v":1,"registry":{"index-url":"https://git.acme.example/index"},"kind":"get","operation":"read"}"#;
+    assert_eq!(
+        said("cargo", &format!("{index}\n")),
+        "{\"Err\":{\"kind\":\"not-found\"}}\n",
+        "it says where tokens go"
+    );
+    assert!(said("docker get", "https://git.acme.example/v1/x").starts_with("credentials not found"));
+    assert!(said("goauth https://git.acme.example/a", "").starts_with("https://git.acme.example\n"));
+}
+
+#[test]
 fn neither_a_keyring_nor_what_it_keeps_is_looked_into() {
     let machine = machine();
     let stored = json!({ "service": SERVICE, "account": "ci", "accessToken": "AT-kept" });

@@ -2,7 +2,7 @@
 //! The first byte selects the verb.
 #![no_main]
 
-use claviger::dialect::{Dialect, Verb};
+use claviger::dialect::{Verb, native};
 use claviger::message::Code;
 use claviger::text::Escaped;
 use claviger_fuzz::{assert_canonical, assert_plain_line, canary};
@@ -12,7 +12,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((&selector, request)) = input.split_first() else { return };
     let selector = usize::from(selector);
     let (verb, _) = Verb::ALL[selector % Verb::ALL.len()];
-    match Dialect::Native.parse(verb, request) {
+    match native::parse(verb, request) {
         Ok(request) => assert_canonical(&request),
         Err(failure) => {
             assert!(matches!(failure.code, Code::BadRequest | Code::InsecureUrl), "{failure:?}");
@@ -24,7 +24,7 @@ fuzz_target!(|input: &[u8]| {
     }
     let Some(planted) = canary::planted_in_json(request, selector / Verb::ALL.len()) else { return };
     for document in [canary::broken(&planted, input.len()), planted.into_bytes()] {
-        if let Err(failure) = Dialect::Native.parse(verb, &document) {
+        if let Err(failure) = native::parse(verb, &document) {
             assert!(!canary::is_in(&failure.message) && !canary::is_in(&failure.hint), "{failure:?}");
         }
     }

@@ -17,6 +17,23 @@ pub fn is_in(text: &str) -> bool {
     text.contains(FRAGMENT)
 }
 
+/// A place with a password before its host.
+pub fn planted_in_place(place: &str) -> String {
+    let mut text = place.to_owned();
+    text.insert_str(place.find("://").map_or(0, |at| at + 3), &format!("eve:{CANARY}@"));
+    text
+}
+
+/// What a tool sends, with a line behind it that holds a password.
+pub fn planted_in_lines(lines: &[u8]) -> Vec<u8> {
+    [lines.trim_ascii_end(), b"\npassword=", CANARY.as_bytes(), b"\n"].concat()
+}
+
+/// A secret as the whole of what is sent.
+pub fn planted_before(rest: &[u8]) -> Vec<u8> {
+    [CANARY.as_bytes(), rest].concat()
+}
+
 /// The document with a canary in its `nth` text value, counted around; `None` where there is nothing to plant
 /// it in, or where the document has it already, perhaps as a key.
 pub fn planted_in_json(input: &[u8], nth: usize) -> Option<String> {

@@ -2,6 +2,9 @@
 
 pub mod canary;
 mod request;
+#[path = "../../tests/support/shapes.rs"]
+pub mod shapes;
+pub mod tool;
 
 pub use request::assert_canonical;
 

@@ -40,7 +40,7 @@ pub fn assert_canonical(request: &Request) {
                 seconds = Some(span);
             }
             match &store.origin {
-                Origin::Configured => {}
+                Origin::Configured | Origin::Nowhere => {}
                 Origin::Provider(name) => texts.push(name),
                 Origin::Endpoint(direct) => {
                     endpoints.push(&direct.token_endpoint);
@@ -51,9 +51,25 @@ pub fn assert_canonical(request: &Request) {
                 }
             }
         }
-        other => {
-            unreachable!("no request in JSON asks for what a person asks for on the command line: {other:?}")
+        Request::GetEach(gets) => services.extend(gets.iter().map(|get| &get.service)),
+        Request::Keep(keep) => {
+            services.push(&keep.service);
+            tokens.push(keep.secret.expose());
+            profile = keep.profile.as_ref();
         }
+        Request::Reject(reject) => {
+            services.push(&reject.service);
+            tokens.extend(reject.secret.as_ref().map(AccessToken::expose));
+            profile = reject.profile.as_ref();
+        }
+        Request::Withdraw(withdraw) => {
+            services.push(&withdraw.service);
+            profile = withdraw.profile.as_ref();
+        }
+        Request::Registries(_) => {}
+        // The word may be a provider's name; where it came from a cluster it is a service.
+        Request::Token(wanted) => profile = wanted.target.profile.as_ref(),
+        other => unreachable!("no program asks for what a person asks for on the command line: {other:?}"),
     }
     for service in services {
         assert_eq!(Service::parse(service.as_str()).as_ref(), Ok(service));

@@ -3,23 +3,19 @@
 mod doctor;
 mod providers;
 mod session;
+mod setup;
+mod shapes;
 mod status;
 mod storage;
 
 use crate::child;
-use crate::dialect::{HandOver, Rendered, native};
-use crate::message::{Failure, Manner, Outcome, Warning, WarningCode};
+use crate::dialect::{HandOver, Rendered, native, warned};
+use crate::message::{Failure, Manner, Outcome, Warning};
 
 /// Writes a reply for people: the outcome on standard output, warnings and failures on standard error.
 #[must_use]
 pub fn render(result: Result<Outcome, Failure>, warnings: &[Warning], manner: Manner) -> Rendered {
-    let lines: Vec<String> = warnings
-        .iter()
-        // Said already, before a token lay there.
-        .filter(|warning| warning.code != WarningCode::StoredPlaintext)
-        .map(|warning| format!("claviger: warning: {}\n", warning.message))
-        .collect();
-    let stderr = lines.concat();
+    let stderr = warned(warnings);
     match (result, manner) {
         (result, Manner::Json) => native::render(&result, warnings),
         (Ok(Outcome::Token(token)), Manner::Plain) => {
@@ -27,9 +23,13 @@ pub fn render(result: Result<Outcome, Failure>, warnings: &[Warning], manner: Ma
             Rendered { stdout: text.into_bytes().into(), stderr, exit: 0, then: None }
         }
         (Ok(Outcome::Token(token)), Manner::Header) => {
-            let text = ["Authorization: ", &token.token_type, " ", token.access.expose(), "\n"].concat();
+            let text = ["Authorization: ", &token.authorization(), "\n"].concat();
             Rendered { stdout: text.into_bytes().into(), stderr, exit: 0, then: None }
         }
+        (Ok(Outcome::Token(token)), Manner::As(shape)) => match shapes::printed(&token, shape) {
+            Some(stdout) => Rendered { stdout, stderr, exit: 0, then: None },
+            None => render(Err(shapes::unprintable()), warnings, Manner::Plain),
+        },
         (Ok(Outcome::Token(token)), Manner::Exec { variable, command }) => {
             let then = Some(HandOver { variable, token: token.access, command });
             Rendered { stdout: Vec::new().into(), stderr, exit: 0, then }
@@ -46,7 +46,9 @@ pub fn render(result: Result<Outcome, Failure>, warnings: &[Warning], manner: Ma
             let exit = match manner {
                 // The program's own exit statuses are the program's.
                 Manner::Exec { .. } => child::FAILED,
-                Manner::Text | Manner::Json | Manner::Plain | Manner::Header => native::exit(failure.code),
+                Manner::Text | Manner::Json | Manner::Plain | Manner::Header | Manner::As(_) => {
+                    native::exit(failure.code)
+                }
             };
             let stderr = stderr + &native::for_people(&failure);
             Rendered { stdout: Vec::new().into(), stderr, exit, then: None }
@@ -65,11 +67,16 @@ fn words(outcome: &Outcome) -> Option<String> {
         Outcome::Providers(listed) => providers::listed(listed),
         Outcome::ProviderAdded(added) => providers::added(added),
         Outcome::ProviderRemoved(removed) => providers::removed(removed),
+        Outcome::Configured(done) => setup::configured(done),
+        Outcome::Linked(linked) => setup::linked(linked),
         Outcome::Standing(standing) => status::status(standing),
         Outcome::Token(_)
         | Outcome::Stored(_)
         | Outcome::Erased(_)
         | Outcome::Listed(_)
-        | Outcome::Capabilities(_) => return None,
+        | Outcome::Capabilities(_)
+        | Outcome::Tokens(_)
+        | Outcome::Kept { .. }
+        | Outcome::Registries(_) => return None,
     })
 }

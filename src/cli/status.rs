@@ -10,7 +10,9 @@ pub(super) fn status(status: &Status) -> String {
     let kept =
         format!("New sessions are kept in {}, decided by {}.\n", status.storage.words(), status.decided_by);
     if status.sessions.is_empty() {
-        return format!("There is no session; `claviger login` signs in.\n{kept}");
+        return format!(
+            "There is no session; `claviger login PROVIDER` signs in, `claviger providers list` names providers.\n{kept}"
+        );
     }
     let rows: Vec<[String; 7]> = status.sessions.iter().map(row).collect();
     let mut widths = HEAD.map(|head| head.chars().count());
@@ -42,7 +44,7 @@ fn row(standing: &Standing) -> [String; 7] {
     let label = standing.label.as_ref().map(|label| format!(" [{}]", Escaped(label))).unwrap_or_default();
     let default = match (standing.default_of.len(), standing.services.len()) {
         (0, _) => "no",
-        (some, all) if some < all => "of some",
+        (some, all) if some < all => "for some",
         _ => "yes",
     };
     [

@@ -31,6 +31,7 @@ impl Call<'_> {
                     client_secret,
                 ))
             }
+            Origin::Nowhere => Ok((None, None)),
             Origin::Provider(name) => {
                 let Some(provider) = self.world.settings.provider(&name) else {
                     return Err(bad_request(
@@ -98,6 +99,15 @@ pub(super) fn conflict(name: &SessionName) -> Failure {
         Code::Conflict,
         format!("{} belongs to another issuer or client", name.words()),
         "say `\"replace\": true` to put the new one in its place, or use another `profile`",
+    )
+}
+
+/// What somebody typed does not take the place of a session that somebody signed in to.
+pub(super) fn typed_over(name: &SessionName) -> Failure {
+    Failure::new(
+        Code::Conflict,
+        format!("{} is a session that refreshes itself, and is not replaced by what was typed", name.words()),
+        "end it first with `claviger logout`, or use another user name",
     )
 }
 

@@ -1,5 +1,6 @@
 //! `erase`: end a session, or drop one access token that was rejected.
 
+use super::typed::{is_named, is_typed};
 use super::{Call, Damage, readable};
 use crate::harden::Uninterrupted;
 use crate::lock::Guard;
@@ -25,20 +26,45 @@ pub(super) enum Ending<'a> {
     SignedOut,
     /// This token was rejected, and there is nothing else to it.
     If(&'a AccessToken),
+    /// What was typed ends; not what has taken its place meanwhile.
+    IfTyped,
+    /// This is the last place that it serves; not where another was granted meanwhile.
+    ItsLast(&'a Service),
 }
 
-const NOTHING: Erased = Erased { erased: false, revocation: Revocation::Skipped };
+impl Ending<'_> {
+    /// Whether the session that is there, now that it is locked, is the one that was to end.
+    fn is_of(self, session: Option<&store::Persisted>) -> bool {
+        match self {
+            Self::Wanted | Self::SignedOut => true,
+            Self::If(only) => session.is_some_and(|session| {
+                is_typed(session.record()) && session.access().is_some_and(|access| access.same_as(only))
+            }),
+            Self::IfTyped => session.is_some_and(|session| is_typed(session.record())),
+            Self::ItsLast(service) => {
+                session.is_some_and(|session| session.record().services == std::slice::from_ref(service))
+            }
+        }
+    }
+}
+
+pub(super) const NOTHING: Erased = Erased { erased: false, revocation: Revocation::Skipped };
 
 impl Call<'_> {
     pub(super) fn erase(&self, request: &Erase) -> Result<Outcome, Failure> {
+        self.erase_of(request, None)
+    }
+
+    /// A password was refused to the one of this name, where one is given: another's may be the same.
+    pub(super) fn erase_of(&self, request: &Erase, username: Option<&str>) -> Result<Outcome, Failure> {
         let erased = self.where_they_are(
-            |mode| self.awake(|| self.erase_in(mode, request)),
+            |mode| self.awake(|| self.erase_in(mode, request, username)),
             |result| matches!(result, Ok(NOTHING)),
         )?;
         Ok(Outcome::Erased(erased))
     }
 
-    fn erase_in(&self, mode: Mode, request: &Erase) -> Result<Erased, Failure> {
+    fn erase_in(&self, mode: Mode, request: &Erase, username: Option<&str>) -> Result<Erased, Failure> {
         let wanted = Wanted {
             service: &request.service,
             account: request.account.as_deref(),
@@ -46,10 +72,10 @@ impl Call<'_> {
         };
         let storage = self.reading(mode, wanted, |storage| self.looked_at(wanted, storage))?;
         match &request.access {
-            Some(rejected) => match self.drop_token(wanted, rejected, storage)? {
+            Some(rejected) => match self.drop_token(wanted, rejected, username, storage)? {
                 // What has not arrived yet is looked at where it still is.
                 NOTHING if self.still_moving_to(storage)? => {
-                    self.drop_token(wanted, rejected, storage.other())
+                    self.drop_token(wanted, rejected, username, storage.other())
                 }
                 erased => Ok(erased),
             },
@@ -59,7 +85,7 @@ impl Call<'_> {
 
     /// Whether the backend can be read, and whatever may be meant in it: some keyrings have a lock for each item. What
     /// else is wrong with it is found out later, by whoever it concerns.
-    fn looked_at(&self, wanted: Wanted<'_>, storage: Storage) -> Result<Storage, Failure> {
+    pub(super) fn looked_at(&self, wanted: Wanted<'_>, storage: Storage) -> Result<Storage, Failure> {
         let backend = self.backend(storage);
         probe::read_probe(backend)?;
         let mut names = match self.find_all(wanted, storage) {
@@ -77,10 +103,11 @@ impl Call<'_> {
 
     /// Drops an access token wherever it is the stored one, and only there: the refresh token stays, the next `get`
     /// refreshes. A static session that matches has nothing left and ends.
-    fn drop_token(
+    pub(super) fn drop_token(
         &self,
         wanted: Wanted<'_>,
         rejected: &AccessToken,
+        username: Option<&str>,
         storage: Storage,
     ) -> Result<Erased, Failure> {
         let backend = self.backend(storage);
@@ -94,7 +121,11 @@ impl Call<'_> {
                 Err(error) => return Err(error.into()),
             };
             let Some(seen) = seen.filter(|seen| is_it(seen.access())) else { continue };
-            if seen.record().is_static() {
+            let typed = is_typed(seen.record());
+            if typed && username.is_some_and(|name| !is_named(seen.record(), name)) {
+                continue;
+            }
+            if typed {
                 let ended = self.end_session(&name, Ending::If(rejected), storage)?;
                 outcome.erased |= ended.erased;
                 if ended.revocation != Revocation::Skipped {
@@ -106,7 +137,15 @@ impl Call<'_> {
             let current = store::load(backend, &name)?.filter(|current| is_it(current.access()));
             let Some(current) = current else { continue };
             let Bundle { record, .. } = current.into_bundle();
-            let record = Record { generation: record.generation.saturating_add(1), ..record };
+            let entry = match record.has_refresh_token {
+                Some(false) => None,
+                _ => readable(store::load_refresh(backend, &guard, &name), Damage::Passes)?,
+            };
+            let record = match entry {
+                // A store that was cut short: with a newer generation its refresh token would pass for the older session's.
+                Some(entry) if entry.outruns(&record) => entry.completed(record),
+                _ => Record { generation: record.generation.saturating_add(1), ..record },
+            };
             store::save_checked(backend, &guard, Bundle { record, access: None }).map_err(|rejected| {
                 let failure = Failure::from(rejected);
                 let message = format!("{}; the token may have been dropped all the same", failure.message);
@@ -154,6 +193,12 @@ impl Call<'_> {
             }
         }
         let locks = self.lock_in(name, &reachable)?;
+        if matches!(ending, Ending::IfTyped | Ending::ItsLast(_)) {
+            let there = readable(store::load(self.backend(in_use), name), Damage::Stops)?;
+            if !ending.is_of(there.as_ref()) {
+                return Ok(NOTHING);
+            }
+        }
         // What a newer version wrote, in either, is found before anything is changed in the other.
         for storage in &reachable {
             let (backend, guard) = (self.backend(*storage), locks.of(*storage));
@@ -223,12 +268,7 @@ impl Call<'_> {
     ) -> Result<Erased, Failure> {
         let damage = if matches!(ending, Ending::If(_)) { Damage::Stops } else { Damage::Passes };
         let loaded = readable(store::load(backend, name), damage)?;
-        if let Ending::If(only_if) = ending
-            && !loaded
-                .as_ref()
-                .and_then(store::Persisted::access)
-                .is_some_and(|access| access.same_as(only_if))
-        {
+        if matches!(ending, Ending::If(_)) && !ending.is_of(loaded.as_ref()) {
             return Ok(NOTHING);
         }
         // What is damaged cannot be revoked; erasing it is still owed.

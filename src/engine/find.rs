@@ -1,6 +1,7 @@
 //! From a request to the one session it means, by the index, and by the backend where the index knows none.
 
 use super::Call;
+use super::get::deepest;
 use crate::message::{Code, Failure, MatchedBy, WarningCode};
 use crate::resolve::{self, Candidate, Choice, Refusal, Wanted};
 use crate::session::{Account, Service, SessionName, Storage};
@@ -111,7 +112,7 @@ impl Call<'_> {
         Ok(there)
     }
 
-    fn choose_from(
+    pub(super) fn choose_from(
         &self,
         wanted: Wanted<'_>,
         candidates: &[Candidate],
@@ -221,16 +222,22 @@ impl Call<'_> {
     /// I11, and what the configuration takes away from it: a session that belongs to a configured provider
     /// serves only what that provider still lists. Configuration never adds anything.
     pub(super) fn may_serve(&self, record: &Record, service: &Service) -> bool {
-        let provider = record
-            .asking()
-            .and_then(|asking| self.world.settings.providers.resembling(&record.services, asking));
-        let listed = match provider {
-            Some(provider) if !provider.services.is_empty() => {
-                provider.services.iter().any(|listed| listed.covers(service))
-            }
-            _ => true,
-        };
+        let listed =
+            self.listed_for(record).is_none_or(|listed| listed.iter().any(|listed| listed.covers(service)));
         listed && record.granted_for(service)
+    }
+
+    /// The place below which a token that serves may be shown: the longest that was granted, or is still listed.
+    pub(super) fn within(&self, record: &Record, service: &Service) -> Service {
+        let granted = deepest(&record.services, service);
+        let listed = self.listed_for(record).map(|listed| deepest(listed, service));
+        listed.filter(|listed| granted.covers(listed)).unwrap_or(granted)
+    }
+
+    fn listed_for(&self, record: &Record) -> Option<&[Service]> {
+        let providers = &self.world.settings.providers;
+        let provider = record.asking().and_then(|asking| providers.resembling(&record.services, asking))?;
+        Some(provider.services.as_slice()).filter(|listed| !listed.is_empty())
     }
 
     /// What the index knows of is not here, or not for this service. That the other backend has it is worth
@@ -285,7 +292,7 @@ impl Call<'_> {
             Refusal::NoSuchAccount => Failure::new(
                 Code::AccountNotFound,
                 format!("there is no session of that account for {}", wanted.service),
-                "`claviger list` shows the accounts there are",
+                "`claviger status` shows the accounts there are",
             ),
             Refusal::DefaultGone(account) => Failure::new(
                 Code::NotFound,

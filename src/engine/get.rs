@@ -1,10 +1,13 @@
 //! `get`: a live token, refreshed if need be.
 
 use super::Call;
+use super::exactly::exactly;
 use super::find::Found;
 use super::renewal::Fault;
+use super::typed::is_typed;
+use super::user_name::keep_until;
 use crate::error;
-use crate::message::{Code, Failure, Freshness, Get, MatchedBy, Outcome, Token, WarningCode};
+use crate::message::{Caller, Code, Failure, Freshness, Get, MatchedBy, Outcome, Token, WarningCode};
 use crate::refresh::policy::{self, Ask, Verdict};
 use crate::refresh::{self, configured_window};
 use crate::resolve::Wanted;
@@ -23,11 +26,15 @@ pub(super) struct Asked<'a> {
     pub(super) service: &'a Service,
     pub(super) ask: Ask,
     pub(super) matched_by: MatchedBy,
+    pub(super) caller: &'a Caller,
 }
 
 impl Call<'_> {
     pub(super) fn get(&self, request: &Get) -> Result<Outcome, Failure> {
-        self.get_unasked(request).or_else(|failure| self.signed_in_for(request, failure))
+        let request = &self.as_called(request)?;
+        self.if_exactly(request)?;
+        let given = self.get_unasked(request).or_else(|failure| self.signed_in_for(request, failure))?;
+        exactly(request, given)
     }
 
     /// A `get` for which nobody is asked to sign in.
@@ -53,8 +60,9 @@ impl Call<'_> {
             found => found?,
         };
         let Found { session, matched_by } = self.settled(found, mode)?;
-        let ask = Ask { min_validity: request.min_validity, force: request.force_refresh };
-        let asked = Asked { service: &request.service, ask, matched_by };
+        let another = request.caller.refused && policy::is_fresh(&session, self.world.clock.now());
+        let ask = Ask { min_validity: request.min_validity, force: request.force_refresh && !another };
+        let asked = Asked { service: &request.service, ask, matched_by, caller: &request.caller };
         let window = configured_window(&self.world.settings.providers, session.record());
         if self.is_of_another_client(&session) {
             return self.refreshed(&session, asked);
@@ -109,6 +117,25 @@ impl Call<'_> {
         self.hand_out(current, freshness, asked)
     }
 
+    /// Several tokens, of whichever can be had; what stands in the way of another is said, and keeps none of these.
+    pub(super) fn each(
+        &self,
+        requests: &[Get],
+        get: impl Fn(&Get) -> Result<Outcome, Failure>,
+    ) -> Result<Outcome, Failure> {
+        let mut tokens = Vec::new();
+        for request in requests {
+            match get(request) {
+                Ok(Outcome::Token(token)) => tokens.push(*token),
+                Ok(_) => return Err(Failure::internal()),
+                Err(failure) => {
+                    (self.world.tell)(&format!("claviger: error: {}; {}", failure.message, failure.hint));
+                }
+            }
+        }
+        Ok(Outcome::Tokens(tokens))
+    }
+
     /// The one way a token becomes part of a reply: from what the store loaded or saved (I2), and only for a
     /// service it was granted for (I11).
     pub(super) fn hand_out(
@@ -117,7 +144,7 @@ impl Call<'_> {
         freshness: Freshness,
         asked: Asked<'_>,
     ) -> Result<Outcome, Failure> {
-        let Asked { service, ask, matched_by } = asked;
+        let Asked { service, ask, matched_by, caller } = asked;
         if !self.may_serve(session.record(), service) {
             let name = &session.record().name;
             return Err(error::of_refresh(
@@ -126,6 +153,7 @@ impl Call<'_> {
                 self.login_command(service).as_deref(),
             ));
         }
+        let within = self.within(session.record(), service);
         let storage = session.storage();
         let left = policy::seconds_left(session.record(), self.world.clock.now());
         let short =
@@ -136,9 +164,17 @@ impl Call<'_> {
         }
         let Bundle { record, access } = session.into_bundle();
         let access = access.ok_or_else(|| self.not_found(&record.name.service))?;
+        // Whoever comes back early would get no other password.
+        let early = |end| if is_typed(&record) { end } else { keep_until(end, self.world.clock.now()) };
+        let keep_until = record.expires_at.map(early);
+        let (username, scheme) = self.told(caller, service, record.username);
         Ok(Outcome::Token(Box::new(Token {
             name: record.name,
-            username: record.username,
+            opens: deepest(&record.services, service),
+            within,
+            username,
+            scheme,
+            keep_until,
             token_type: record.token_type,
             access,
             expires_at: record.expires_at,
@@ -149,6 +185,12 @@ impl Call<'_> {
             matched_by,
         })))
     }
+}
+
+/// The longest of some services that covers the one asked for.
+pub(super) fn deepest(services: &[Service], asked: &Service) -> Service {
+    let covering = services.iter().filter(|service| service.covers(asked));
+    covering.max_by_key(|service| service.as_str().len()).unwrap_or(asked).clone()
 }
 
 fn is_missing(failure: &Failure) -> bool {

@@ -1,7 +1,7 @@
 //! `list` and `capabilities`: what there is and what can be done, without reading a slot.
 
 use super::Call;
-use crate::dialect::Dialect;
+use crate::dialect;
 use crate::message::{Capabilities, Failure, List, Listed, Outcome};
 use crate::session::Storage;
 use crate::store::index::Entry;
@@ -36,7 +36,7 @@ impl Call<'_> {
 pub(super) fn capabilities() -> Outcome {
     Outcome::Capabilities(Capabilities {
         storages: vec![Storage::Keyring.as_str(), Storage::Plaintext.as_str(), Nothing::WORD],
-        dialects: Dialect::ALL.iter().map(|(_, word)| *word).collect(),
+        dialects: dialect::WORDS.to_vec(),
         grants: vec!["refresh_token", "client_credentials", "token_exchange", "jwt_bearer"],
     })
 }

@@ -41,7 +41,11 @@ impl Call<'_> {
         } else {
             store::load(self.backend(now), &name)?.ok_or(missing)?
         };
-        self.hand_out(session, freshness, Asked { service: &request.service, ask, matched_by })
+        self.hand_out(
+            session,
+            freshness,
+            Asked { service: &request.service, ask, matched_by, caller: &request.caller },
+        )
     }
 
     /// Whether all that a request for a token needs can be read, its client's secret in the keyring too.
@@ -60,6 +64,10 @@ impl Call<'_> {
         let Some(provider) = provider.filter(|provider| provider.grant.is_a_machines()) else {
             return Ok(None);
         };
+        // A name in a URL may be anybody's; what the index had of it may be gone.
+        if request.caller.found_by_name && request.account.as_deref() != Some(provider.name.as_str()) {
+            return Ok(None);
+        }
         let Some(service) = provider.session_service() else { return Ok(None) };
         let account = match &request.account {
             Some(account) => Account::parse(account).ok().map(|account| (account, MatchedBy::Account)),

@@ -215,7 +215,7 @@ impl<'a> Call<'a> {
         Ok(Locked { slot, first: keyring, second: Some(self.lock(name, Storage::Plaintext)?) })
     }
 
-    fn tell(&self, line: &str) {
+    pub(super) fn tell(&self, line: &str) {
         (self.world.tell)(&format!("claviger: {line}"));
     }
 }

@@ -1,14 +1,9 @@
 //! `providers list`, `add` and `remove`: the providers of `config.toml`, which is changed under a lock beside it, whole or
 //! not at all, and never over what somebody else has just written.
 
-use std::path::Path;
-use std::time::Duration;
-
 use super::Call;
 use super::store::bad_request;
-use crate::error;
 use crate::limits::{CONFIG_BYTES, SECRET_BYTES};
-use crate::lock::{self, Attempt, Guard};
 use crate::message::{
     AddedProvider, ClientIdFrom, Code, Failure, ListedProvider, NewProvider, NewSecret, Outcome, Providers,
     RemovedProvider, WarningCode,
@@ -17,12 +12,10 @@ use crate::presets;
 use crate::provider::{ClientAuth, Provider, SecretSource};
 use crate::secret::ClientSecret;
 use crate::settings::{Edit, edited, grant_word, provider_in};
+use crate::setup;
 use crate::store::{self, Error, files};
 use crate::terminal::{self, Input};
 use crate::text::Escaped;
-
-/// Between two looks at a lock that somebody holds.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// How often a change begins anew because somebody without the lock has changed the file meanwhile.
 const TRIES: usize = 16;
@@ -115,7 +108,7 @@ impl Call<'_> {
         {
             edited(b"", edit)?;
         }
-        let guard = self.lock_beside(&target)?;
+        let guard = setup::lock_beside(&self.ground(), &target)?;
         for _ in 0..TRIES {
             let before = files::read_foreign(&target, CONFIG_BYTES)?;
             let before = before.as_ref().map(|bytes| bytes.as_slice());
@@ -132,25 +125,6 @@ impl Call<'_> {
             format!("{} is changed by somebody else again and again", Escaped(&target.display().to_string())),
             "try again; nothing was changed",
         ))
-    }
-
-    fn lock_beside(&self, target: &Path) -> Result<Guard, Failure> {
-        let (clock, locks) = (self.world.clock, self.world.locks);
-        let deadline = clock.monotonic() + locks.patience;
-        loop {
-            let attempt = lock::try_acquire_beside(target, clock.now(), &locks.keep);
-            match attempt.map_err(|fault| error::of_lock(&fault))? {
-                Attempt::Held(guard) => return Ok(guard),
-                Attempt::Busy(_) if clock.monotonic() < deadline => clock.pause(PAUSE),
-                Attempt::Busy(_) => {
-                    return Err(Failure::new(
-                        Code::LockTimeout,
-                        "another process is changing config.toml",
-                        "try again; nothing was changed",
-                    ));
-                }
-            }
-        }
     }
 }
 

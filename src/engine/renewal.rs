@@ -115,13 +115,20 @@ impl Call<'_> {
         order: &Order,
     ) -> Result<Persisted, Fault> {
         let bytes = serde_json::to_vec(order).unwrap_or_default();
-        let report = match self.world.worker.carry_out(guard, &bytes) {
+        let deadline = self.world.settings.deadline;
+        let patience = deadline.map(|deadline| deadline.saturating_sub(self.world.clock.monotonic()));
+        let report = match self.world.worker.carry_out(guard, &bytes, patience) {
             Ended::NotDone => {
                 return done(tools, guard, name, order)
                     .map_err(|error| self.fault(error, name, order.machine));
             }
             Ended::Reported(report) => serde_json::from_slice::<Report>(&report).map_err(|_| silent(name)),
             Ended::Silent => Err(silent(name)),
+            Ended::Late => {
+                // The other process holds the lock too, and removes its file.
+                self.world.locks.keep.set();
+                Err(late(name))
+            }
         }?;
         if report.declined {
             return done(tools, guard, name, order).map_err(|error| self.fault(error, name, order.machine));
@@ -207,6 +214,16 @@ fn silent(name: &SessionName) -> Fault {
         Code::AuthRefreshTransient,
         format!("the process that was refreshing {} ended before it was done", name.words()),
         "try again; the session is kept",
+    );
+    Fault { failure, instead: Some(Freshness::Stale) }
+}
+
+/// The caller waits no longer. The worker goes on, and whoever asks next finds what it saved.
+fn late(name: &SessionName) -> Fault {
+    let failure = Failure::new(
+        Code::AuthRefreshTransient,
+        format!("the server takes longer to refresh {} than the tool that asks would wait", name.words()),
+        "try again; what comes meanwhile is kept",
     );
     Fault { failure, instead: Some(Freshness::Stale) }
 }

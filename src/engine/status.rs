@@ -41,6 +41,8 @@ impl Call<'_> {
             has_refresh_token,
             generation: _,
             refused_at,
+            username: _,
+            kept_by: _,
         } = entry;
         let mut default_of = Vec::new();
         for service in &services {

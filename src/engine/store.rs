@@ -1,6 +1,7 @@
 //! `store`: keep a bundle, whole or not at all.
 
-use super::destination::{conflict, conflicts};
+use super::destination::{conflict, conflicts, typed_over};
+use super::typed::is_typed;
 use super::undo::Left;
 use super::{Call, Damage, readable};
 use crate::harden::Uninterrupted;
@@ -21,6 +22,8 @@ use crate::store::{self, Backend};
 pub(super) enum Granting<'a> {
     /// A caller had it.
     Store,
+    /// Somebody typed it.
+    Typed,
     /// Somebody has just signed in.
     Login {
         /// To this provider.
@@ -33,9 +36,16 @@ pub(super) enum Granting<'a> {
 impl Granting<'_> {
     fn by(self) -> ObtainedBy {
         match self {
-            Self::Store => ObtainedBy::Store,
+            Self::Store | Self::Typed => ObtainedBy::Store,
             Self::Login { .. } => ObtainedBy::Login,
         }
+    }
+
+    /// Whether what is there must not be written over.
+    fn is_barred_by(self, there: &Record) -> bool {
+        // What a login or a machine grant brought has perhaps neither refresh token nor end, and was not typed either.
+        let typed = is_typed(there) && there.obtained_by == ObtainedBy::Store;
+        matches!(self, Self::Typed) && !there.erased && !typed
     }
 }
 
@@ -77,7 +87,7 @@ impl Call<'_> {
             self.lock_in(&name, &[Some(mode.storage), other].into_iter().flatten().collect::<Vec<_>>())?;
         let _calm = Uninterrupted::begin();
         if let Some(other) = other {
-            self.may_be_left(other, locks.of(other), &request, destination.as_ref())?;
+            self.may_be_left(other, locks.of(other), &request, destination.as_ref(), granting)?;
         }
         let make_default = request.make_default;
         let guard = locks.of(mode.storage);
@@ -160,10 +170,14 @@ impl Call<'_> {
         guard: &Guard,
         request: &Store,
         destination: Option<&Destination>,
+        granting: Granting<'_>,
     ) -> Result<(), Failure> {
         let backend = self.backend(other);
         let copy = readable(store::load(backend, &request.name), Damage::Passes)?;
         readable(store::load_refresh(backend, guard, &request.name), Damage::Passes)?;
+        if copy.as_ref().is_some_and(|copy| granting.is_barred_by(copy.record())) {
+            return Err(typed_over(&request.name));
+        }
         if !request.replace && copy.is_some_and(|copy| conflicts(copy.record(), destination)) {
             return Err(conflict(&request.name));
         }
@@ -184,6 +198,9 @@ impl Call<'_> {
         let damage = if replace { Damage::Passes } else { Damage::Stops };
         let existing = readable(store::load(backend, &request.name), damage)?;
         let replaced = readable(store::load_refresh(backend, guard, &request.name), damage)?;
+        if existing.as_ref().is_some_and(|existing| granting.is_barred_by(existing.record())) {
+            return Err(typed_over(&request.name));
+        }
         let conflicts = |existing: &store::Persisted| conflicts(existing.record(), destination.as_ref());
         if !replace && existing.as_ref().is_some_and(conflicts) {
             return Err(conflict(&request.name));
@@ -229,6 +246,7 @@ impl Call<'_> {
             name: request.name.clone(),
             label: request.label.clone(),
             username: request.username.clone(),
+            kept_by: request.kept_by.clone(),
             services: granted_for(request),
             issuer: destination.and_then(|destination| destination.issuer.clone()),
             token_endpoint: destination.map(|destination| destination.token_endpoint.clone()),

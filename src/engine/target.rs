@@ -42,9 +42,12 @@ impl<'a> Call<'a> {
             )),
             Err(error) if word.contains("://") => Err(Failure::new(
                 if error == address::Error::Insecure { Code::InsecureUrl } else { Code::BadRequest },
-                format!("{}: a service {}", Escaped(word), error.words()),
+                format!("{}a service {}", quoted(word, ": "), error.words()),
                 "say it as https://host or https://host/path",
             )),
+            _ if quoted(word, "").is_empty() => {
+                Err(bad_request("what is named is neither a provider nor a service", &self.known_providers()))
+            }
             _ => Err(bad_request(
                 &format!("there is no provider `{}`, and it is no service", Escaped(word)),
                 &format!("{}; a service is a host or a URL", self.known_providers()),
@@ -77,7 +80,10 @@ impl<'a> Call<'a> {
             }
         }
         Err(bad_request(
-            "no provider or service is named, and there is not just one",
+            match self.world.settings.providers.all() {
+                [] => "no provider or service is named",
+                _ => "no provider or service is named, and there are several",
+            },
             &self.known_providers(),
         ))
     }
@@ -87,10 +93,15 @@ impl<'a> Call<'a> {
             self.world.settings.providers.all().iter().map(|provider| provider.name.as_str()).collect();
         match names.as_slice() {
             [] => "no provider is configured yet; `claviger providers add NAME` adds one, and `claviger providers list` names those it knows".to_owned(),
-            [name] => format!("the one there is called {name}"),
+            [name] => format!("the only provider is `{name}`"),
             names => format!("name one of {}", names.join(", ")),
         }
     }
+}
+
+/// The word as it was typed, where nothing in it can be a password.
+fn quoted(word: &str, then: &str) -> String {
+    if word.contains(['@', '?', '#']) { String::new() } else { format!("{}{then}", Escaped(word)) }
 }
 
 fn named_after(provider: &Provider) -> Result<Service, Failure> {

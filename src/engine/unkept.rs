@@ -2,11 +2,13 @@
 //! and nothing that other storages keep is looked into.
 
 use super::Call;
-use super::get::SHORT;
+use super::exactly::exactly;
+use super::get::{SHORT, deepest};
+use super::user_name::{keep_until, unknown};
 use crate::error;
 use crate::message::{
     Code, Erase, Erased, Failure, Finding, Freshness, Get, Health, MatchedBy, Outcome, Request, Revocation,
-    Token, WarningCode,
+    Token, Tool, WarningCode,
 };
 use crate::refresh;
 use crate::session::{Account, SessionName};
@@ -19,20 +21,24 @@ const ELSEWHERE: &str = "say `--storage keyring` or `--storage plaintext` for wh
 impl Call<'_> {
     pub(super) fn without_storage(&self, nothing: Nothing, request: Request) -> Result<Outcome, Failure> {
         match request {
-            Request::Get(request) => self.get_unkept(nothing, &request),
-            Request::Store(_) => Err(Failure::new(
-                Code::ConfigInvalid,
-                format!("{} says none: nothing can be stored", nothing.source()),
-                "say `--storage keyring` or `--storage plaintext` to store it there",
-            )),
+            Request::Get(request) => {
+                self.get_unkept(nothing, &request).and_then(|given| exactly(&request, given))
+            }
+            // git hands back what it had from us; whatever else it brings is not for us to keep.
+            Request::Keep(request) if request.tool == Tool::Git => Ok(Outcome::Kept { new: false }),
+            Request::Store(_) | Request::Keep(_) => Err(unkeepable(nothing)),
             // Whoever was refused a token wants another, and the next `get` asks for one anyway.
-            Request::Erase(Erase { access: Some(_), .. }) => {
+            Request::Erase(Erase { access: Some(_), .. }) | Request::Reject(_) | Request::Withdraw(_) => {
                 Ok(Outcome::Erased(Erased { erased: false, revocation: Revocation::Skipped }))
             }
             Request::Token(request) => self.get_unkept(nothing, &self.as_get(&request)?),
+            Request::GetEach(requests) => self.each(&requests, |request| self.get_unkept(nothing, request)),
+            Request::Registries(_) => Ok(Outcome::Registries(Vec::new())),
             Request::ListProviders => Ok(self.list_providers()),
             Request::AddProvider(new) => self.add_provider(&new),
             Request::RemoveProvider(name) => self.remove_provider(&name),
+            Request::Configure(request) => self.configure(&request),
+            Request::Links(request) => self.links(&request),
             Request::Login(_) => Err(Failure::new(
                 Code::ConfigInvalid,
                 format!("{} says none: nobody can sign in where nothing is kept", nothing.source()),
@@ -72,6 +78,12 @@ impl Call<'_> {
                 ELSEWHERE,
             ));
         };
+        if let Some(username) = request.caller.username.as_deref().filter(|username| !username.is_empty())
+            && username != name.account.as_str()
+            && !self.is_anybody(request.caller.tool, &request.service, username)
+        {
+            return Err(unknown(username, &request.service));
+        }
         self.awake(|| self.is_configured(&name))?;
         let world = self.world;
         let clients = &world.settings.providers;
@@ -82,9 +94,14 @@ impl Call<'_> {
         if left.is_some_and(|left| left <= 0 || request.min_validity.is_some_and(|wanted| left < wanted)) {
             self.warn(WarningCode::ValidityShort, SHORT.to_owned());
         }
+        let (username, scheme) = self.told(&request.caller, &request.service, None);
         Ok(Outcome::Token(Box::new(Token {
             name,
-            username: None,
+            within: deepest(&record.services, &request.service),
+            opens: deepest(&record.services, &request.service),
+            username,
+            scheme,
+            keep_until: record.expires_at.map(|end| keep_until(end, self.world.clock.now())),
             token_type: record.token_type,
             access,
             expires_at: record.expires_at,
@@ -108,4 +125,12 @@ impl Call<'_> {
         };
         Some((SessionName { service, account, profile: request.profile.clone() }, matched_by))
     }
+}
+
+fn unkeepable(nothing: Nothing) -> Failure {
+    Failure::new(
+        Code::ConfigInvalid,
+        format!("{} says none: nothing can be stored", nothing.source()),
+        "say `--storage keyring` or `--storage plaintext` to store it there",
+    )
 }

@@ -1,6 +1,6 @@
 //! What people ask for by a command of theirs, and what they are told.
 
-use super::Revocation;
+use super::{Caller, Revocation};
 use crate::session::{Profile, Service, SessionName, Storage};
 use crate::time::Timestamp;
 
@@ -49,6 +49,8 @@ pub struct TokenWanted {
     pub min_validity: Option<i64>,
     /// Refresh whatever the token's age.
     pub force_refresh: bool,
+    /// Who asks.
+    pub caller: Caller,
 }
 
 /// A session that was signed in to.
@@ -165,6 +167,17 @@ pub enum Event<'a> {
     },
 }
 
+/// The tool whose output a token is printed like, for programs that read that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `gcloud config config-helper --format=json`.
+    Gcloud,
+    /// `az account get-access-token --output json`.
+    Az,
+    /// `databricks auth token`.
+    Databricks,
+}
+
 /// How a person's command writes its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Manner {
@@ -176,6 +189,8 @@ pub enum Manner {
     Plain,
     /// An `Authorization` header's line.
     Header,
+    /// The token as another tool's command prints it.
+    As(Shape),
     /// Nothing: a program is run with the token in its environment.
     Exec {
         /// The variable.

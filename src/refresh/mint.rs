@@ -99,6 +99,7 @@ pub(super) fn empty(name: &SessionName, machine: &Machine, generation: i64, begu
         name: name.clone(),
         label: None,
         username: None,
+        kept_by: None,
         services: machine.services.clone(),
         issuer: machine.issuer.clone(),
         token_endpoint: machine.token_endpoint.clone(),

@@ -53,11 +53,20 @@ pub fn judge(session: &Persisted, ask: Ask, configured: Option<i64>, now: Timest
     let needed = ask.min_validity.or(configured).unwrap_or_else(|| window(record, access, expires_at));
     if left > 0 && left >= needed {
         Verdict::Serve
-    } else if record.obtained_by.is_ours() && (0..FRESH).contains(&now.since(record.obtained_at)) {
+    } else if is_fresh(session, now) {
         Verdict::ServeShort
     } else {
         Verdict::Refresh
     }
+}
+
+/// Whether a token came to us a moment ago: whoever was refused one before that has another here.
+#[must_use]
+pub fn is_fresh(session: &Persisted, now: Timestamp) -> bool {
+    let record = session.record();
+    session.access().is_some()
+        && record.obtained_by.is_ours()
+        && (0..FRESH).contains(&now.since(record.obtained_at))
 }
 
 /// Whether a token can still be used at all; one of unknown lifetime can.
@@ -105,6 +114,7 @@ mod tests {
             },
             label: None,
             username: None,
+            kept_by: None,
             services: vec![service],
             issuer: None,
             token_endpoint: None,

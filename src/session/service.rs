@@ -28,6 +28,22 @@ impl Service {
         Ok(Self(canonical.to_owned()))
     }
 
+    /// The service itself or, where its path makes it too long for one, its longest prefix that is not: no session can
+    /// be granted for more.
+    pub fn deepest(text: &str) -> Result<Self, Error> {
+        let mut url = address::parse(text)?;
+        while url.as_str().trim_end_matches('/').len() > SERVICE_BYTES {
+            let shorter =
+                url.path().trim_end_matches('/').rsplit_once('/').map_or("", |(shorter, _)| shorter);
+            if shorter.is_empty() && url.path() == "/" {
+                break;
+            }
+            let shorter = shorter.to_owned();
+            url.set_path(&shorter);
+        }
+        Self::parse(url.as_str())
+    }
+
     /// The canonical URL.
     #[must_use]
     pub fn as_str(&self) -> &str {

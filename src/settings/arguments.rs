@@ -1,10 +1,13 @@
 //! The command line: its grammar, and what it asks for.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
+use super::dialects;
 use super::people;
 use super::provider_arguments;
-use crate::dialect::{Dialect, Rendered, Verb};
+use super::setup_arguments;
+use crate::dialect::{self, Call, Rendered, Verb};
 use crate::message::{Manner, Request};
 use crate::session::Storage;
 use crate::text::Escaped;
@@ -30,13 +33,8 @@ impl Invocation {
 /// Who is asking, a program or a person.
 #[derive(Debug)]
 pub enum Command {
-    /// A program: the request comes on stdin.
-    Protocol {
-        /// The wire format.
-        dialect: Dialect,
-        /// The verb.
-        verb: Verb,
-    },
+    /// A program, in whichever dialect it speaks.
+    Protocol(Call),
     /// A person, or a script of theirs: the request is the command line itself.
     People {
         /// What they want.
@@ -46,6 +44,19 @@ pub enum Command {
     },
     /// Another process of this program: the order comes on stdin, a lock in standard error's place.
     Worker,
+}
+
+impl Command {
+    /// How long whoever calls waits for an answer, less a little.
+    #[must_use]
+    pub fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Protocol(call) => call.patience(),
+            // A program that a tool runs for a token, as a script does.
+            Self::People { request: Request::Token(_), .. } => Some(dialect::ANY_TOOL),
+            Self::People { .. } | Self::Worker => None,
+        }
+    }
 }
 
 /// A command line that needs no session: help and version texts, or a complaint about the arguments.
@@ -104,7 +115,9 @@ pub fn grammar() -> clap::Command {
                 .arg(json()),
         )
         .subcommands(people::commands())
+        .subcommands(dialects::commands())
         .subcommand(provider_arguments::grammar())
+        .subcommands(setup_arguments::commands())
         .subcommand(clap::Command::new(worker::COMMAND).hide(true))
         .arg(
             clap::Arg::new("storage").long("storage").global(true).value_name("keyring|plaintext|none").help(
@@ -115,10 +128,11 @@ pub fn grammar() -> clap::Command {
 
 /// Reads the command line.
 pub fn invocation(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usage> {
-    let matches = grammar().try_get_matches_from(arguments).map_err(|error| Usage {
-        text: escaped(&error.render().to_string()),
-        exit: u8::try_from(error.exit_code()).unwrap_or(2),
-    })?;
+    let matches =
+        grammar().try_get_matches_from(dialects::by_its_own_name(arguments)).map_err(|error| Usage {
+            text: escaped(&error.render().to_string()),
+            exit: u8::try_from(error.exit_code()).unwrap_or(2),
+        })?;
     Ok(Invocation { command: asked(&matches)?, storage: matches.get_one::<String>("storage").cloned() })
 }
 
@@ -126,12 +140,15 @@ fn asked(matches: &clap::ArgMatches) -> Result<Command, Usage> {
     let usage = |text: &str| Usage { text: format!("claviger: error: {text}\n"), exit: 2 };
     let Some((word, matches)) = matches.subcommand() else { return Err(usage("no command is given")) };
     if let Some((verb, _)) = Verb::ALL.into_iter().find(|(_, known)| *known == word) {
-        return Ok(Command::Protocol { dialect: Dialect::Native, verb });
+        return Ok(Command::Protocol(Call::Native(verb)));
+    }
+    if let Some(call) = dialects::asked(word, matches) {
+        return Ok(Command::Protocol(call.map_err(|text| usage(&text))?));
     }
     if word == worker::COMMAND {
         return Ok(Command::Worker);
     }
-    if let Some(asked) = people::asked(word, matches) {
+    if let Some(asked) = people::asked(word, matches).or_else(|| setup_arguments::asked(word, matches)) {
         let (request, manner) = asked.map_err(|text| usage(&text))?;
         return Ok(Command::People { request, manner });
     }

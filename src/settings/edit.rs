@@ -37,7 +37,8 @@ pub fn edited(before: &[u8], edit: Edit<'_>) -> Result<String, Failure> {
 
 /// A document is written with the line ends of Unix. Lines that are the same but for that stay as they were, and new ones
 /// end as those do.
-fn with_its_line_ends(before: &str, after: String) -> String {
+#[must_use]
+pub fn with_its_line_ends(before: &str, after: String) -> String {
     if !before.contains("\r\n") {
         return after;
     }

@@ -3,6 +3,7 @@
 mod arguments;
 mod clients;
 mod config;
+mod dialects;
 mod edit;
 mod grants;
 mod paths;
@@ -10,6 +11,8 @@ mod people;
 mod provider;
 mod provider_arguments;
 mod secrets;
+mod setup;
+mod setup_arguments;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -26,8 +29,9 @@ use crate::text::Escaped;
 pub use arguments::{Command, Invocation, Usage, grammar, invocation};
 pub use clients::Configured;
 pub use config::{Timeouts, check as check_config, provider_in};
-pub use edit::{Edit, edited};
+pub use edit::{Edit, edited, with_its_line_ends};
 pub use provider::grant_word;
+pub use setup::Tools;
 
 /// An environment, so that tests can hand in their own.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -62,10 +66,14 @@ pub struct Settings {
     pub place: Place,
     /// Deadlines.
     pub timeouts: Timeouts,
+    /// How long whoever called waits for an answer, from the start of this process; `None`: for as long as it takes.
+    pub deadline: Option<Duration>,
     /// Proxies.
     pub proxies: Proxies,
     /// The configured providers, and their secrets when asked for.
     pub providers: Configured,
+    /// Where other tools keep their configuration.
+    pub tools: Tools,
 }
 
 /// Where somebody would have to sign in.
@@ -152,13 +160,33 @@ impl Settings {
             attended: paths::attended(environment),
             place: paths::place(environment),
             timeouts: config.timeouts,
+            deadline: None,
             proxies: Proxies {
                 https: text("https_proxy").or_else(|| text("HTTPS_PROXY")),
                 all: text("all_proxy").or_else(|| text("ALL_PROXY")),
                 none: text("no_proxy").or_else(|| text("NO_PROXY")).unwrap_or_default(),
             },
             providers: Configured::new(config.providers, environment),
+            tools: Tools::read(environment),
         })
+    }
+
+    /// The same for a caller who does not wait for longer than this: neither is anything waited for.
+    #[must_use]
+    pub fn within(mut self, patience: Option<Duration>) -> Self {
+        let Some(patience) = patience else { return self };
+        let Timeouts { keyring, unlock, connect, request, lock, login } = self.timeouts;
+        let at_most = |span: Duration| span.min(patience);
+        self.timeouts = Timeouts {
+            keyring: at_most(keyring),
+            unlock: at_most(unlock),
+            connect: at_most(connect),
+            request: at_most(request),
+            lock: at_most(lock),
+            login,
+        };
+        self.deadline = Some(patience);
+        self
     }
 
     /// The deadlines of one HTTP exchange.

@@ -55,6 +55,18 @@ fn platform(folder: &dyn Fn(&str) -> Option<PathBuf>) -> Option<Paths> {
     Some(Paths { config: home.join("config.toml"), state: home })
 }
 
+/// The user's home folder, as other tools look for it.
+#[cfg(unix)]
+pub(super) fn home(environment: Environment<'_>) -> Option<PathBuf> {
+    environment("HOME").map(PathBuf::from).filter(|home| home.is_absolute())
+}
+
+#[cfg(windows)]
+pub(super) fn home(environment: Environment<'_>) -> Option<PathBuf> {
+    let named = |name: &str| environment(name).map(PathBuf::from).filter(|home| home.is_absolute());
+    named("USERPROFILE").or_else(|| named("HOME"))
+}
+
 #[cfg(unix)]
 fn passwd_home() -> Option<PathBuf> {
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten()?;

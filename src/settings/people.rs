@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::arguments::{json, manner};
 use crate::limits::SECONDS;
-use crate::message::{Login, Manner, Request, Target, TokenWanted, Way};
+use crate::message::{Caller, Login, Manner, Request, Shape, Target, TokenWanted, Way};
 use crate::session::Profile;
 
 /// Their grammar.
@@ -56,9 +56,9 @@ pub(super) fn commands() -> Vec<Command> {
                 Arg::new("format")
                     .long("format")
                     .value_name("FORMAT")
-                    .value_parser(["plain", "json", "header"])
+                    .value_parser(["plain", "json", "header", "gcloud", "az", "databricks"])
                     .default_value("plain")
-                    .help("The token alone, the reply of `get`, or an Authorization header"),
+                    .help("The token alone, the reply of `get`, an Authorization header, or what another tool prints"),
             )
             .arg(json().help("The same as --format json")),
         Command::new("exec")
@@ -124,6 +124,7 @@ fn token(matches: &ArgMatches) -> Result<Request, String> {
         target: target(matches)?,
         min_validity: matches.get_one("min-validity").copied(),
         force_refresh: matches.get_flag("force-refresh"),
+        caller: Caller::default(),
     })))
 }
 
@@ -133,6 +134,9 @@ fn format(matches: &ArgMatches) -> Manner {
         _ if matches.get_flag("json") => Manner::Json,
         Some("json") => Manner::Json,
         Some("header") => Manner::Header,
+        Some("gcloud") => Manner::As(Shape::Gcloud),
+        Some("az") => Manner::As(Shape::Az),
+        Some("databricks") => Manner::As(Shape::Databricks),
         _ => Manner::Plain,
     }
 }

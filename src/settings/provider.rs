@@ -5,7 +5,7 @@ use crate::address::{self, Endpoint};
 use crate::fields::{Error, Fields, Problem};
 use crate::limits::{SCOPES, SECONDS, SERVICES, TEXT_BYTES, URL_BYTES};
 use crate::presets::{self, Preset};
-use crate::provider::{ClientAuth, Grant, Interactive, Provider, RevocationEnds, SecretSource};
+use crate::provider::{ClientAuth, Grant, Interactive, Provider, RevocationEnds, Scheme, SecretSource};
 use crate::session::Service;
 use crate::text::steers;
 
@@ -68,8 +68,10 @@ pub(super) fn provider(name: String, mut fields: Fields) -> Result<Provider, Err
         authorization_params: parameters(&mut fields, "authorization-params")?,
         token_params: parameters(&mut fields, "token-params")?,
         min_validity: fields.count("min-validity", SECONDS)?,
-        git_username: fields.text("git-username", TEXT_BYTES)?,
-        docker_username: fields.text("docker-username", TEXT_BYTES)?,
+        git_username: fields.parsed("git-username", TEXT_BYTES, without_controls)?,
+        docker_username: fields.parsed("docker-username", TEXT_BYTES, without_controls)?,
+        git_authtype: word(&mut fields, "git-authtype", GIT_AUTHTYPE, "must be basic or bearer")?,
+        cargo_scheme: word(&mut fields, "cargo-scheme", CARGO_SCHEME, "must be bearer or none")?,
         account_claim: fields.parsed("account-claim", TEXT_BYTES, |text| {
             if text.is_empty() { Err("must not be empty") } else { without_controls(text) }
         })?,
@@ -127,6 +129,8 @@ const GRANT: &[(&str, Grant)] = &[
 ];
 const REVOCATION_ENDS: &[(&str, RevocationEnds)] =
     &[("grant", RevocationEnds::Grant), ("token", RevocationEnds::Token)];
+const GIT_AUTHTYPE: &[(&str, Scheme)] = &[("basic", Scheme::Basic), ("bearer", Scheme::Bearer)];
+const CARGO_SCHEME: &[(&str, Scheme)] = &[("bearer", Scheme::Bearer), ("none", Scheme::Bare)];
 const INTERACTIVE: &[(&str, Interactive)] = &[("never", Interactive::Never), ("auto", Interactive::Auto)];
 
 fn word<T: Copy>(

@@ -68,7 +68,7 @@ pub(super) fn grammar() -> Command {
         ("client-secret-env", "VARIABLE", "The environment variable that holds the client secret"),
         ("client-secret-file", "PATH", "The file that holds the client secret"),
     ];
-    let name = || Arg::new("name").value_name("NAME").required(true).help("What you will call it");
+    let name = |help: &'static str| Arg::new("name").value_name("NAME").required(true).help(help);
     Command::new("providers")
         .about("List, add or remove the providers of config.toml")
         .subcommand_required(true)
@@ -79,7 +79,7 @@ pub(super) fn grammar() -> Command {
         .subcommand(
             Command::new("add")
                 .about("Write a provider into config.toml; every other key is written there by hand (protocol/config-example.toml)")
-                .arg(name())
+                .arg(name("What you will call it"))
                 .args(TEXTS.iter().map(one))
                 .args(
                     secrets.map(|(option, value, help)| {
@@ -103,7 +103,7 @@ pub(super) fn grammar() -> Command {
                 .arg(json()),
         )
         .subcommand(
-            Command::new("remove").about("Take a provider out of config.toml").arg(name()).arg(json()),
+            Command::new("remove").about("Take a provider out of config.toml").arg(name("The provider to take out")).arg(json()),
         )
 }
 

@@ -25,6 +25,10 @@ pub struct Entry {
     pub name: SessionName,
     /// Its label.
     pub label: Option<String>,
+    /// The user name some tools want beside its token.
+    pub username: Option<String>,
+    /// The dialect of the tool that brought it, where somebody typed it there.
+    pub kept_by: Option<String>,
     /// The services it is granted for.
     pub services: Vec<Service>,
     /// Where it was last written.
@@ -46,6 +50,8 @@ impl Entry {
         Self {
             name: record.name.clone(),
             label: record.label.clone(),
+            username: record.username.clone(),
+            kept_by: record.kept_by.clone(),
             services: record.services.clone(),
             storage,
             expires_at: record.expires_at,
@@ -134,6 +140,10 @@ struct EntryOut<'a> {
     profile: Option<&'a Profile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_by: Option<&'a str>,
     services: &'a [Service],
     storage: Storage,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -199,14 +209,16 @@ impl Index {
 
     /// Writes one session's entry.
     pub fn put(&self, entry: &Entry) -> Result<(), Error> {
-        let Entry { name, label, services, storage, expires_at, has_refresh_token, generation, refused_at } =
-            entry;
+        let Entry { name, label, username, kept_by, services, storage, .. } = entry;
+        let Entry { expires_at, has_refresh_token, generation, refused_at, .. } = entry;
         let out = EntryOut {
             format: FORMAT,
             service: &name.service,
             account: &name.account,
             profile: name.profile.as_ref(),
             label: label.as_deref(),
+            username: username.as_deref(),
+            kept_by: kept_by.as_deref(),
             services,
             storage: *storage,
             expires_at: *expires_at,
@@ -340,6 +352,8 @@ fn entry(fields: &mut Fields) -> Result<Entry, fields::Error> {
     Ok(Entry {
         name,
         label: fields.text("label", TEXT_BYTES)?,
+        username: fields.text("username", TEXT_BYTES)?,
+        kept_by: fields.text("keptBy", TEXT_BYTES)?,
         services: services
             .map_err(|_| fields.error("services", fields::Problem::Wanted("a list of services")))?,
         storage: required(fields, "storage", |text| Storage::parse(text).ok_or("is no storage"))?,

@@ -4,15 +4,28 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses its own part of this")]
 
 pub mod bus;
+#[cfg(target_os = "linux")]
+pub mod crates;
 pub mod faults;
+#[cfg(unix)]
+pub mod git;
+#[cfg(unix)]
+pub mod git_server;
+#[cfg(unix)]
+pub mod git_stage;
 pub mod grants;
 pub mod oidc;
 #[cfg(unix)]
 pub mod processes;
 pub mod record;
 #[cfg(target_os = "linux")]
+pub mod registry;
+#[cfg(target_os = "linux")]
+pub mod registry_user;
+#[cfg(target_os = "linux")]
 pub mod scripted;
 pub mod server;
+pub mod shapes;
 pub mod signing;
 #[cfg(target_os = "linux")]
 pub mod stage;
@@ -20,7 +33,12 @@ pub mod stage;
 pub mod strace;
 #[cfg(target_os = "linux")]
 pub mod tls;
+pub mod tool_home;
+#[cfg(target_os = "linux")]
+pub mod tools;
 pub mod vault;
+#[cfg(target_os = "linux")]
+pub mod web;
 pub mod world;
 
 use std::io::Write as _;
@@ -146,6 +164,17 @@ impl Sandbox {
     pub fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(binary());
         command.arg(verb).env_clear().env("CLAVIGER_HOME", self.home());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The binary, as it is called by the name of a link to it.
+    #[cfg(unix)]
+    pub fn by(&self, name: &str, arguments: &[&str]) -> Command {
+        use std::os::unix::process::CommandExt as _;
+        let mut command = Command::new(binary());
+        command.arg0(name).args(arguments).env_clear().env("CLAVIGER_HOME", self.home());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use claviger::clock::Clock;
-use claviger::dialect::{Dialect, Rendered, Verb};
+use claviger::dialect::{Call, Rendered, Verb};
 use claviger::engine::World;
 use claviger::http::{Error, Get, Http, Post, Reply};
 use claviger::lock::{Guard, KeepUntilExit};
@@ -57,6 +57,8 @@ pub enum Mood {
 #[derive(Default)]
 pub struct Memory {
     pub slots: Rc<RefCell<Slots>>,
+    /// Calls of every kind.
+    pub calls: Cell<usize>,
     pub reads: Cell<usize>,
     pub writes: Cell<usize>,
     pub refresh_reads: Cell<usize>,
@@ -102,6 +104,7 @@ impl Memory {
     }
 
     fn in_mood(&self) -> Result<(), store::Error> {
+        self.calls.set(self.calls.get() + 1);
         match self.mood.get() {
             Mood::Open => Ok(()),
             Mood::Unreachable => Err(store::Error::Unavailable {
@@ -241,8 +244,17 @@ impl Clock for Hands {
 pub struct Nobody;
 
 impl Worker for Nobody {
-    fn carry_out(&self, _: &Guard, _: &[u8]) -> Ended {
+    fn carry_out(&self, _: &Guard, _: &[u8], _: Option<Duration>) -> Ended {
         Ended::NotDone
+    }
+}
+
+/// Another process that does not come to its end while its caller waits.
+pub struct Slow;
+
+impl Worker for Slow {
+    fn carry_out(&self, _: &Guard, _: &[u8], patience: Option<Duration>) -> Ended {
+        if patience.is_some() { Ended::Late } else { Ended::NotDone }
     }
 }
 
@@ -312,6 +324,8 @@ pub struct Machine {
     pub told: RefCell<Vec<String>>,
     /// Both backends keep their locks in one folder, as where nothing moves the state folder from its usual place.
     pub one_folder: Cell<bool>,
+    /// Whoever has a deadline does not see the end of a refresh.
+    pub slow: Cell<bool>,
     /// What goes wrong in the next calls, in either backend.
     pub plan: RefCell<Option<Rc<Plan>>>,
 }
@@ -339,6 +353,7 @@ impl Machine {
             told: RefCell::default(),
             plan: RefCell::default(),
             one_folder: Cell::default(),
+            slow: Cell::default(),
         }
     }
 
@@ -353,7 +368,16 @@ impl Machine {
 
     /// Serves one request as the binary would.
     pub fn call(&self, verb: Verb, storage: Option<&str>, input: &[u8]) -> Rendered {
-        self.serve(&self.keyring, Command::Protocol { dialect: Dialect::Native, verb }, storage, input)
+        self.serve(&self.keyring, Command::Protocol(Call::Native(verb)), storage, input)
+    }
+
+    /// Serves a command line, a tool's or a person's, as the binary would.
+    pub fn by(&self, words: &str, input: &str) -> Rendered {
+        let invoked = ["claviger"].into_iter().chain(words.split_whitespace()).map(OsString::from);
+        match claviger::settings::invocation(invoked) {
+            Ok(invocation) => self.serve(&self.keyring, invocation.command, None, input.as_bytes()),
+            Err(usage) => usage.rendered(),
+        }
     }
 
     /// Serves a person's request, with the reply as JSON.
@@ -400,7 +424,7 @@ impl Machine {
                 http: &self.server,
                 clock: &self.clock,
                 locks: &locks,
-                worker: &Nobody,
+                worker: if self.slow.get() { &Slow } else { &Nobody },
                 tell: &|line| self.told.borrow_mut().push(line.to_owned()),
                 event: &|_| (),
             });

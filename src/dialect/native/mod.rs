@@ -4,6 +4,7 @@ mod parse;
 mod people;
 mod providers;
 mod render;
+mod setup;
 mod storage;
 mod words;
 

@@ -7,7 +7,7 @@ use crate::fields::{self, Error, Fields, Problem};
 use crate::limits::{
     REQUEST_BYTES, SCOPES, SECONDS, SECRET_BYTES, SERVICES, TEXT_BYTES, TOKEN_BYTES, URL_BYTES,
 };
-use crate::message::{Code, Direct, Erase, Expiry, Failure, Get, List, Origin, Request, Store};
+use crate::message::{Caller, Code, Direct, Erase, Expiry, Failure, Get, List, Origin, Request, Store};
 use crate::secret::{AccessToken, ClientSecret, RefreshToken};
 use crate::session::{Account, Profile, Service, SessionName};
 use crate::time::Timestamp;
@@ -122,6 +122,7 @@ fn get(fields: &mut Fields) -> Result<Get, Fault> {
         profile: profile(fields)?,
         min_validity: fields.count("minValidity", SECONDS)?,
         force_refresh: fields.truth("forceRefresh")?.unwrap_or(false),
+        caller: Caller::default(),
     })
 }
 
@@ -152,6 +153,7 @@ fn store(fields: &mut Fields) -> Result<Store, Fault> {
         refresh,
         refresh_token_expires_at,
         username: fields.parsed("username", TEXT_BYTES, words)?,
+        kept_by: None,
         label: fields.parsed("label", TEXT_BYTES, words)?,
         expiry: expiry(fields)?,
         token_type: fields.parsed("tokenType", TEXT_BYTES, token_type)?,

@@ -8,6 +8,7 @@ use super::people::{
     ChosenBody, SignedInBody, SignedOutBody, StatusBody, chosen, signed_in, signed_out, status,
 };
 use super::providers::{AddedBody, ProvidersBody, RemovedBody, added_body, providers_body, removed_body};
+use super::setup::{ConfiguredBody, LinkedBody, configured_body, linked_body};
 use super::storage::{FindingBody, ShownBody, finding_body, shown_body};
 use super::words::{exit, name, outcome_exit, problems, revocation_name, warning_name};
 use crate::dialect::Rendered;
@@ -74,6 +75,7 @@ struct WarningBody<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Body<'a> {
+    Nothing {},
     Token(TokenBody<'a>),
     Stored(StoredBody<'a>),
     Erased { erased: bool, revocation: &'static str },
@@ -84,6 +86,8 @@ enum Body<'a> {
     Providers(ProvidersBody<'a>),
     ProviderAdded(AddedBody<'a>),
     ProviderRemoved(RemovedBody<'a>),
+    Configured(ConfiguredBody<'a>),
+    Linked(LinkedBody<'a>),
     Examined { problems: usize, findings: Vec<FindingBody<'a>> },
     SignedIn(SignedInBody<'a>),
     SignedOut(SignedOutBody<'a>),
@@ -188,11 +192,15 @@ fn body(outcome: &Outcome) -> Body<'_> {
             Body::Erased { erased: *erased, revocation: revocation_name(*revocation) }
         }
         Outcome::Listed(sessions) => Body::Listed { sessions: sessions.iter().map(listed_body).collect() },
+        // No request of this protocol has these.
+        Outcome::Tokens(_) | Outcome::Kept { .. } | Outcome::Registries(_) => Body::Nothing {},
         Outcome::Shown(shown) => Body::Shown(shown_body(shown)),
         Outcome::Relocated(Relocated { to, moved }) => Body::Relocated { storage: *to, moved: *moved },
         Outcome::Providers(providers) => Body::Providers(providers_body(providers)),
         Outcome::ProviderAdded(added) => Body::ProviderAdded(added_body(added)),
         Outcome::ProviderRemoved(removed) => Body::ProviderRemoved(removed_body(removed)),
+        Outcome::Configured(configured) => Body::Configured(configured_body(configured)),
+        Outcome::Linked(linked) => Body::Linked(linked_body(linked)),
         Outcome::Examined(findings) => Body::Examined {
             problems: problems(findings),
             findings: findings.iter().map(finding_body).collect(),

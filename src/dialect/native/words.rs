@@ -36,7 +36,12 @@ pub fn outcome_exit(outcome: &Outcome) -> u8 {
         | Outcome::Chosen(_)
         | Outcome::Providers(_)
         | Outcome::ProviderAdded(_)
-        | Outcome::ProviderRemoved(_) => 0,
+        | Outcome::ProviderRemoved(_)
+        | Outcome::Tokens(_)
+        | Outcome::Kept { .. }
+        | Outcome::Registries(_)
+        | Outcome::Configured(_)
+        | Outcome::Linked(_) => 0,
     }
 }
 

@@ -229,6 +229,15 @@ impl Call<'_> {
                 let right = known.is_some_and(|entry| {
                     entry.storage == survey.storage() || elsewhere(entry.storage) || !seen(entry.storage)
                 });
+                let outdated = known.filter(|entry| {
+                    entry.storage == survey.storage()
+                        && entry.services != record.services
+                        && entry.generation < record.generation
+                });
+                if outdated.is_some() {
+                    let message = format!("it lists {} for other services", record.name.words());
+                    chart.mendable("index", message, Remedy::List(Entry::of(record, survey.storage())));
+                }
                 if !right && !unread.contains(&record.name.access_slot().digest()) {
                     let message =
                         format!("it does not list {} in {}", record.name.words(), survey.storage().words());

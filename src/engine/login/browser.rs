@@ -83,7 +83,7 @@ impl Call<'_> {
             &provider.resource,
             begun,
         )
-        .map_err(|_| super::super::internal())?;
+        .map_err(|_| Failure::internal())?;
         let reply = self.world.http.post(&post).map_err(|error| error::of_request(&error, "the token"))?;
         let sent = Sent::new(None, signing.client, &post);
         let granted = token::read(&reply, self.world.clock.now()).map_err(|refused| {

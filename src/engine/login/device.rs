@@ -35,7 +35,7 @@ impl Call<'_> {
             (&provider.scopes, &provider.resource),
             self.world.clock.now(),
         )
-        .map_err(|_| super::super::internal())?;
+        .map_err(|_| Failure::internal())?;
         let reply =
             self.world.http.post(&post).map_err(|error| error::of_request(&error, "a device code"))?;
         let authorization = device::read(&reply, self.world.clock.now())
@@ -55,7 +55,7 @@ impl Call<'_> {
             let begun = self.world.clock.now();
             let post =
                 device::token_request(signing.destination, signing.client, &proof, &authorization, begun)
-                    .map_err(|_| super::super::internal())?;
+                    .map_err(|_| Failure::internal())?;
             let reply = match self.world.http.post(&post) {
                 Ok(reply) => reply,
                 // The user may still be typing: a network that fails in between is asked again, less often

@@ -246,6 +246,7 @@ impl Call<'_> {
             name: name.clone(),
             access,
             username: None,
+            kept_by: None,
             label: None,
             refresh,
             expiry: expires_at.map_or(Expiry::Unknown, Expiry::At),

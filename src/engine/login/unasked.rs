@@ -22,6 +22,7 @@ impl Call<'_> {
             failure.code,
             Code::NotFound | Code::AccountNotFound | Code::AuthRefreshExpired | Code::AuthRefreshUnavailable
         );
+        let wanting = wanting && !request.caller.unattended;
         let serving = self.world.settings.providers.serving(&request.service);
         let asks = |provider: &&Provider| {
             provider.interactive == Interactive::Auto && !provider.grant.is_a_machines()

@@ -285,10 +285,20 @@ pub fn read_foreign(path: &Path, limit: usize) -> Result<Option<Zeroizing<Vec<u8
     if stat.st_uid != rustix::process::geteuid().as_raw() && stat.st_uid != 0 {
         return Err(not_ours(path, "belongs to another user"));
     }
-    if Mode::from_raw_mode(stat.st_mode).intersects(Mode::WGRP | Mode::WOTH) {
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    if mode.contains(Mode::WOTH) || (mode.contains(Mode::WGRP) && !is_the_users_alone(stat.st_gid)) {
         return Err(not_ours(path, "can be written by others"));
     }
     read_limited(&file, path, limit).map(Some)
+}
+
+/// Whether a group has nobody in it but the user: many systems give each user one of the same name, and let it write by
+/// default. Limit: somebody else whose own group it is in passwd alone is not seen.
+fn is_the_users_alone(group: u32) -> bool {
+    use nix::unistd::{Gid, Group, User, geteuid};
+    let Ok(Some(user)) = User::from_uid(geteuid()) else { return false };
+    let Ok(Some(group)) = Group::from_gid(Gid::from_raw(group)) else { return false };
+    user.gid == group.gid && group.name == user.name && group.mem.iter().all(|member| *member == user.name)
 }
 
 /// Makes the folder of such a file, the user's alone, where it is not there.

@@ -27,6 +27,8 @@ struct AccessOut<'a> {
     label: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_by: Option<&'a str>,
     services: &'a [Service],
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer: Option<&'a str>,
@@ -128,6 +130,7 @@ impl Bundle {
             name,
             label,
             username,
+            kept_by,
             services,
             issuer,
             token_endpoint,
@@ -152,6 +155,7 @@ impl Bundle {
             name: NameOut::of(name),
             label: label.as_deref(),
             username: username.as_deref(),
+            kept_by: kept_by.as_deref(),
             services,
             issuer: issuer.as_deref(),
             token_endpoint: token_endpoint.as_ref().map(Endpoint::as_str),
@@ -198,6 +202,7 @@ impl Bundle {
             name,
             label,
             username,
+            kept_by: fields.text("keptBy", TEXT_BYTES)?,
             services,
             issuer: fields.text("issuer", URL_BYTES)?,
             token_endpoint: endpoint(&mut fields, "tokenEndpoint")?,

@@ -25,6 +25,8 @@ pub struct Record {
     pub label: Option<String>,
     /// The user name some tools want beside the token.
     pub username: Option<String>,
+    /// The dialect of the tool that brought it, where somebody typed it there.
+    pub kept_by: Option<String>,
     /// The services it was granted for; nothing widens this but a store or login (I11).
     pub services: Vec<Service>,
     /// The issuer identifier.
