@@ -458,3 +458,38 @@ fn what_was_typed_does_not_join_a_session_of_that_account() {
     assert!(said.exit == 1 && text(&said).contains("refreshes itself"), "{}", text(&said));
     assert!(text(&machine.by("docker get", "registry.acme.example")).contains("AT1"));
 }
+
+#[test]
+fn a_login_for_an_account_that_was_named_is_that_accounts_alone() {
+    let machine = Machine::new(NOW);
+    let login = |user: &str| {
+        json!({ "ServerURL": "r.example", "Username": user, "Secret": format!("AT-{user}") }).to_string()
+    };
+    machine.by("docker --account work store", &login("wanda"));
+    machine.by("docker store", &login("dora"));
+    assert!(text(&machine.by("docker get", "r.example")).contains("AT-dora"));
+    assert!(
+        text(&machine.by("docker --account work get", "r.example")).contains("AT-wanda"),
+        "it was not ended"
+    );
+    machine.by("docker erase", "r.example");
+    assert!(machine.slot("https://r.example#dora").is_none());
+    assert!(
+        text(&machine.by("docker --account work get", "r.example")).contains("AT-wanda"),
+        "nor by a logout"
+    );
+    machine.by("docker --account work erase", "r.example");
+    assert!(machine.slot("https://r.example#work").is_none());
+}
+
+#[test]
+fn a_keyring_keeps_what_each_user_typed() {
+    let machine = Machine::new(NOW);
+    for user in ["a", "b"] {
+        machine.by(&format!("keyring set r.example {user}"), &format!("AT-{user}\n"));
+    }
+    for user in ["a", "b"] {
+        let said = machine.by(&format!("keyring get r.example {user}"), "");
+        assert_eq!(text(&said), format!("AT-{user}\n"));
+    }
+}

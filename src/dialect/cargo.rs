@@ -44,9 +44,6 @@ pub enum Form {
     Other,
 }
 
-/// The account of a token that `cargo login` brings: whose it is, it does not say.
-const ACCOUNT: &str = "cargo";
-
 impl Call {
     pub(super) fn parse(&self, input: &[u8]) -> Parsed {
         let fields = fields::json(input.trim_ascii()).and_then(Fields::of).map_err(|error| bad(&error));
@@ -93,7 +90,7 @@ impl Call {
                             .map_err(|why| bad(&fields.error("token", Problem::Invalid(why))))?;
                         let keep = Keep {
                             service,
-                            account: Some(account.unwrap_or_else(|| ACCOUNT.to_owned())),
+                            account,
                             username: None,
                             profile,
                             secret,

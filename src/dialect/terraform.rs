@@ -34,9 +34,6 @@ pub enum Form {
     Done,
 }
 
-/// The account of a token that `terraform login` brings: whose it is, it does not say.
-const ACCOUNT: &str = "terraform";
-
 impl Call {
     pub(super) fn reading(&self) -> Reading {
         if self.verb == "store" { Reading::Whole } else { Reading::Nothing }
@@ -70,7 +67,7 @@ impl Call {
             })),
             "store" => Ok(Request::Keep(Box::new(Keep {
                 service,
-                account: Some(account.unwrap_or_else(|| ACCOUNT.to_owned())),
+                account,
                 username: None,
                 profile,
                 secret: token(input).map_err(|error| {

@@ -34,7 +34,9 @@ impl Call<'_> {
                     account: request.account.as_deref(),
                     profile: request.profile.as_ref(),
                 };
-                let brought = entry.kept_by.as_deref() == Some(Tool::Docker.word());
+                // What docker brought comes before any default there.
+                let brought = entry.kept_by.as_deref() == Some(Tool::Docker.word())
+                    && entry.name.account.as_str() == Tool::Docker.login(entry.username.as_deref());
                 let chosen = || {
                     let chosen = self.choose_from(wanted, &all);
                     matches!(chosen, Ok(Ok(choice)) if choice.name == entry.name)

@@ -20,6 +20,12 @@ pub(super) fn is_typed(record: &Record) -> bool {
         || (record.has_refresh_token == Some(false) && record.token_type == Scheme::Basic.token_type())
 }
 
+/// Whether a session is what somebody logged in with in that tool, for no account in particular.
+pub(super) fn is_login(record: &Record, tool: Tool) -> bool {
+    record.kept_by.as_deref() == Some(tool.word())
+        && record.name.account.as_str() == tool.login(record.username.as_deref())
+}
+
 /// Whether a session is known by this user name.
 pub(super) fn is_named(record: &Record, name: &str) -> bool {
     record.name.account.as_str() == name || record.username.as_deref() == Some(name)
@@ -35,7 +41,7 @@ impl Call<'_> {
             return Ok(Outcome::Kept { new: false });
         }
         let Keep { service, account, username, profile, secret, scheme, expiry, tool } = request;
-        let alone = account.is_none() && matches!(tool, Tool::Docker | Tool::Keyring);
+        let alone = account.is_none() && tool == Tool::Docker;
         let misfit = |why: &str| bad_request(&format!("the user name {why}"), "it is not kept");
         // Beside an account, too: whoever is told it is told in lines.
         let told = username.as_deref().unwrap_or_default();
@@ -43,7 +49,7 @@ impl Call<'_> {
             return Err(misfit("is too long, or holds control characters"));
         }
         let account =
-            Account::parse(&account.or_else(|| username.clone()).unwrap_or_default()).map_err(misfit)?;
+            Account::parse(account.as_deref().unwrap_or(tool.login(username.as_deref()))).map_err(misfit)?;
         let name = SessionName { service: service.clone(), account, profile };
         let store = Store {
             name: name.clone(),
@@ -72,7 +78,8 @@ impl Call<'_> {
     /// Whether a tool hands back what it had from us, now or a while ago.
     fn is_ours(&self, request: &Keep, storage: Storage) -> Result<bool, Failure> {
         let wanted = Wanted { service: &request.service, account: None, profile: request.profile.as_ref() };
-        let typed = request.account.as_deref().or(request.username.as_deref()).unwrap_or_default();
+        let login = request.tool.login(request.username.as_deref());
+        let typed = request.account.as_deref().unwrap_or(login);
         let name = request.username.as_deref().unwrap_or_default();
         // Of the moment it ends nothing may be known.
         let ends_as_told = |record: &Record| match request.expiry {
@@ -118,9 +125,7 @@ impl Call<'_> {
             }
             // What was kept is kept, whatever becomes of those before.
             let Ok(loaded) = store::load(self.backend(storage), &other) else { continue };
-            let typed = |session: &Persisted| {
-                is_typed(session.record()) && session.record().kept_by.as_deref() == Some(tool.word())
-            };
+            let typed = |session: &Persisted| is_typed(session.record()) && is_login(session.record(), tool);
             if loaded.as_ref().is_some_and(typed)
                 && let Err(failure) = self.end_session(&other, Ending::IfTyped, storage)
             {

@@ -54,22 +54,28 @@ impl Call<'_> {
     }
 
     /// What a tool brought itself for a place it is given back there, whatever other tools are given: its user logged in
-    /// with it, and expects it. Nobody else's default changes for that.
+    /// with it, and expects it. Nobody else's default changes for that. git says by its user name which of several it
+    /// means; where another tool has several, none of them is meant.
     fn as_brought(&self, request: &Get) -> Result<Get, Failure> {
-        let mut brought = Vec::new();
-        if request.account.is_none() && request.caller.tool != Tool::Any {
-            brought = self.world.index.all()?.entries;
-            brought.retain(|entry| {
-                entry.kept_by.as_deref() == Some(request.caller.tool.word())
-                    && entry.name.profile == request.profile
-                    && entry.services.iter().any(|service| service.covers(&request.service))
-            });
+        let tool = request.caller.tool;
+        let logs_in = matches!(tool, Tool::Docker | Tool::Keyring | Tool::Cargo | Tool::Terraform);
+        if !logs_in || request.account.is_some() {
+            return Ok(request.clone());
         }
-        // Of git's there may be several: the account is for its user name to say, or for the default.
-        let one = brought.iter().max_by_key(|entry| entry.name.service.as_str().len());
-        let account =
-            one.filter(|_| request.caller.tool != Tool::Git).map(|entry| entry.name.account.as_str());
-        Ok(Get { account: account.map(str::to_owned).or_else(|| request.account.clone()), ..request.clone() })
+        let mut brought = self.world.index.all()?.entries;
+        brought.retain(|entry| {
+            entry.kept_by.as_deref() == Some(tool.word())
+                && entry.name.account.as_str() == tool.login(entry.username.as_deref())
+                && entry.name.profile == request.profile
+                && entry.services.iter().any(|service| service.covers(&request.service))
+        });
+        let deepest = brought.iter().map(|entry| entry.name.service.as_str().len()).max();
+        brought.retain(|entry| Some(entry.name.service.as_str().len()) == deepest);
+        let account = match brought.as_slice() {
+            [one] => Some(one.name.account.as_str().to_owned()),
+            _ => None,
+        };
+        Ok(Get { account, ..request.clone() })
     }
 
     /// Whether a tool is told this name whoever the user is.

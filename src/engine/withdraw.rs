@@ -2,10 +2,11 @@
 //! last one.
 
 use super::erase::{Ending, NOTHING};
+use super::typed::is_login;
 use super::{Call, Damage, readable};
 use crate::error;
 use crate::harden::Uninterrupted;
-use crate::message::{Erased, Failure, Outcome, Tool, Withdraw};
+use crate::message::{Erased, Failure, Outcome, Withdraw};
 use crate::resolve::Wanted;
 use crate::session::{Service, SessionName, Storage};
 use crate::store::index::Entry;
@@ -16,7 +17,7 @@ impl Call<'_> {
     pub(super) fn withdraw(&self, request: &Withdraw) -> Result<Outcome, Failure> {
         let named = request.username.as_deref().filter(|name| {
             // What every user of the service is called there names nobody.
-            !name.is_empty() && !self.is_anybody(Tool::Keyring, &request.service, name)
+            !name.is_empty() && !self.is_anybody(request.tool, &request.service, name)
         });
         let wanted = Wanted {
             service: &request.service,
@@ -58,10 +59,13 @@ impl Call<'_> {
                 session => session?,
             };
             let Some(session) = session.filter(|session| serves(session, wanted.service)) else { continue };
-            match session.record().kept_by.as_deref() {
-                Some(tool) if tool == request.tool.word() => own.push(name),
-                Some(_) => {}
-                None => others.push(name),
+            let record = session.record();
+            let brought = record.kept_by.as_deref() == Some(request.tool.word());
+            // Of an account that somebody named, the login is ended by whoever names it too.
+            if brought && (wanted.account.is_some() || is_login(record, request.tool)) {
+                own.push(name);
+            } else if record.kept_by.is_none() {
+                others.push(name);
             }
         }
         let meant = if own.is_empty() && !request.only_its_own { others } else { own };

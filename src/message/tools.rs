@@ -40,6 +40,14 @@ impl Tool {
         }
     }
 
+    /// The account of what its user logged in with and named no account for: the user name, or where it brings none a word of
+    /// ours. What was brought for an account that somebody named is that account's alone.
+    #[must_use]
+    pub fn login(self, username: Option<&str>) -> &str {
+        // Whoever has none where one is wanted has no account either.
+        username.unwrap_or(if self.wants_a_user_name() { "" } else { self.word() })
+    }
+
     /// Whether it shows a token as the password of a user.
     #[must_use]
     pub fn wants_a_user_name(self) -> bool {
