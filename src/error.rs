@@ -18,7 +18,7 @@ use crate::store;
 use crate::text::Escaped;
 
 /// What to do where there is no keyring.
-const NO_KEYRING: &str = if cfg!(target_os = "linux") {
+const NO_KEYRING: &str = if cfg!(all(unix, not(target_os = "macos"))) {
     "see to the keyring (a Secret Service on the session bus), or use files: CLAVIGER_STORAGE=plaintext for this call, `claviger storage move plaintext` for good"
 } else {
     "see to the system's keyring, or use files: CLAVIGER_STORAGE=plaintext for this call, `claviger storage move plaintext` for good"

@@ -276,6 +276,7 @@ fn a_secret_that_the_keyring_does_not_give_is_an_error_and_no_client_goes_withou
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_locked_keyring_is_opened_for_its_secret_where_somebody_can_be_asked() {
     for storage in ["plaintext", "none"] {
         let machine = kept(&format!("{KEPT}{MACHINE}"));

@@ -91,6 +91,7 @@ fn a_pin_that_cannot_be_written_is_a_warning_with_its_path_and_the_variable_that
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn pins_written_at_once_say_the_same_and_are_never_half() {
     let sandbox = Sandbox::new(&[]);
     let children: Vec<_> = (0..12)
@@ -113,6 +114,7 @@ fn pins_written_at_once_say_the_same_and_are_never_half() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn where_sessions_are_and_who_decided_it_is_told() {
     let sandbox = Sandbox::new(&[]);
     let show = |environment: &[(&str, &str)], arguments: &[&str]| {
@@ -133,6 +135,7 @@ fn where_sessions_are_and_who_decided_it_is_told() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn on_a_fresh_runner_one_variable_is_all_it_takes() {
     // Nothing but CLAVIGER_HOME: no HOME, no bus, no desktop, no configuration.
     let sandbox = Sandbox::new(&[]);

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::dialects;
+use super::manual;
 use super::people;
 use super::provider_arguments;
 use super::setup_arguments;
@@ -59,7 +60,7 @@ impl Command {
     }
 }
 
-/// A command line that needs no session: help and version texts, or a complaint about the arguments.
+/// A command line that needs no session: help, version, a manual page, or a complaint about the arguments.
 #[derive(Debug)]
 pub struct Usage {
     /// For standard output or, where it is a complaint, for standard error.
@@ -81,6 +82,11 @@ impl Usage {
 /// The command line's grammar, in one place.
 #[must_use]
 pub fn grammar() -> clap::Command {
+    shown().subcommand(clap::Command::new(worker::COMMAND).hide(true))
+}
+
+/// What of it is for callers and people.
+pub(super) fn shown() -> clap::Command {
     let about = [
         "Hand out a live access token: one JSON request on stdin, one JSON reply on stdout",
         "Keep a token bundle",
@@ -118,7 +124,7 @@ pub fn grammar() -> clap::Command {
         .subcommands(dialects::commands())
         .subcommand(provider_arguments::grammar())
         .subcommands(setup_arguments::commands())
-        .subcommand(clap::Command::new(worker::COMMAND).hide(true))
+        .subcommands(manual::commands())
         .arg(
             clap::Arg::new("storage").long("storage").global(true).value_name("keyring|plaintext|none").help(
                 "Where sessions are, for this call only; CLAVIGER_STORAGE and config.toml come after it",
@@ -147,6 +153,9 @@ fn asked(matches: &clap::ArgMatches) -> Result<Command, Usage> {
     }
     if word == worker::COMMAND {
         return Ok(Command::Worker);
+    }
+    if let Some(printed) = manual::printed(word, matches) {
+        return Err(printed.map_or_else(|text| usage(&text), |text| Usage { text, exit: 0 }));
     }
     if let Some(asked) = people::asked(word, matches).or_else(|| setup_arguments::asked(word, matches)) {
         let (request, manner) = asked.map_err(|text| usage(&text))?;

@@ -245,9 +245,11 @@ mod tests {
     #[test]
     fn the_example_of_the_specification_gets_one_more_and_loses_it_again() {
         let text = include_str!("../../protocol/config-example.toml");
+        // What an absolute path looks like differs.
+        let text = &if cfg!(windows) { text.replace("\"/", "\"C:/") } else { text.to_owned() };
         let added = after(text, Edit::Add(&new("b")));
-        assert!(added.starts_with(text), "{added}");
-        assert_eq!(after(&added, Edit::Remove("b")), text);
+        assert!(added.starts_with(text.as_str()), "{added}");
+        assert_eq!(after(&added, Edit::Remove("b")), *text);
         let commented = format!("{text}# scopes = ['another']");
         let added = after(&commented, Edit::Add(&new("b")));
         assert!(added.starts_with(&format!("{commented}\n\n[providers.b]\n")), "{added}");

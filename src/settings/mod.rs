@@ -6,6 +6,7 @@ mod config;
 mod dialects;
 mod edit;
 mod grants;
+mod manual;
 mod paths;
 mod people;
 mod provider;

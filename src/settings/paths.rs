@@ -91,7 +91,7 @@ pub(super) fn machine(environment: Environment<'_>) -> String {
         .map_or_else(|| "unnamed".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(unix, not(target_os = "macos")))]
 pub(super) fn keyring(environment: Environment<'_>) -> keyring::Access {
     use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
     let address =
@@ -103,7 +103,7 @@ pub(super) fn keyring(environment: Environment<'_>) -> keyring::Access {
     keyring::Access { address, runtime_socket }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(windows, target_os = "macos"))]
 pub(super) fn keyring(_environment: Environment<'_>) -> keyring::Access {
     keyring::Access
 }

@@ -74,10 +74,10 @@ fn is_ours(helper: &str) -> bool {
     if command.is_none() && first == HELPER {
         return true;
     }
-    let program = first.rsplit('/').next().unwrap_or_default();
+    let program = first.rsplit(std::path::is_separator).next().unwrap_or_default();
     let program = program.strip_suffix(".exe").unwrap_or(program);
     // Without a path it would be the end of a name: git-credential-git-credential-claviger.
-    let is_run = command.is_some() || Path::new(&first).is_absolute();
+    let is_run = command.is_some() || Path::new(&first).has_root();
     is_run && (program == PROGRAM || (program == HELPER && words.any(|word| word == "git")))
 }
 
@@ -150,7 +150,11 @@ mod tests {
             "claviger --retry",
             "/opt/bin/git-credential-claviger",
             "/opt/bin/git-credential-claviger --account bob",
-            "/opt/my\\ bin/git-credential-claviger --retry",
+            if cfg!(windows) {
+                r"C:\bin\git-credential-claviger.exe"
+            } else {
+                r"/opt/my\ bin/git-credential-claviger --retry"
+            },
             "/opt/bin/claviger git",
             "/opt/bin/claviger --storage plaintext git --retry",
             "!claviger git",

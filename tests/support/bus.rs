@@ -210,6 +210,15 @@ impl Bus {
         self.secrets("Lock", &["array:objpath:/org/freedesktop/secrets/collection/login"]);
     }
 
+    /// Puts an item of ours into the keyring, behind everybody's back.
+    pub fn keep(&self, slot: &str, value: &str) {
+        let mut tool = self.command("secret-tool");
+        tool.args(["store", "--label", "claviger", "service", "claviger", "username", slot]);
+        tool.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let answer = super::finish(tool, value.as_bytes());
+        assert_eq!(answer.exit, 0, "{}", answer.stderr);
+    }
+
     /// The `username` attributes of all our items, sorted, and what `secret-tool` says besides.
     pub fn slots(&self) -> (Vec<String>, String) {
         let output = self

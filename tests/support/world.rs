@@ -339,7 +339,10 @@ impl Machine {
     /// One that waits for no disk, where there is a place for that: for whoever makes thousands.
     pub fn in_memory(clock: &str) -> Self {
         let named = tempfile::Builder::new().prefix("claviger-world-").tempdir_in("/dev/shm");
-        named.map_or_else(|_| Self::new(clock), |folder| Self::within(folder, clock))
+        named
+            .ok()
+            .filter(|_| cfg!(unix))
+            .map_or_else(|| Self::new(clock), |folder| Self::within(folder, clock))
     }
 
     fn within(folder: tempfile::TempDir, clock: &str) -> Self {
@@ -396,6 +399,10 @@ impl Machine {
         let environment = |name: &str| -> Option<OsString> {
             if name == "CLAVIGER_HOME" {
                 return Some(self.home().as_os_str().to_owned());
+            }
+            // Where the system keeps the machine's name.
+            if cfg!(windows) && name == "COMPUTERNAME" {
+                return Some(super::machine().into());
             }
             self.variables.borrow().iter().find(|(known, _)| known == name).map(|(_, value)| value.into())
         };

@@ -5,10 +5,10 @@
 
 mod chunks;
 mod items;
-#[cfg(target_os = "linux")]
+#[cfg(all(unix, not(target_os = "macos")))]
 #[path = "linux.rs"]
 mod platform;
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(windows, target_os = "macos"))]
 #[path = "native.rs"]
 mod platform;
 
