@@ -3,7 +3,9 @@
 //!
 //! - a cached `get` in plaintext against `/bin/true`, and in the keyring against git-credential-libsecret; in git's dialect
 //!   against `git credential-store`
-//! - instructions (valgrind), peak memory, size of the binary
+//! - the size, and `--version` against `/bin/true`, of the release build or of the executable that `CLAVIGER_PROGRAM` names, such
+//!   as a static one of `packaging/build`
+//! - instructions (valgrind), peak memory
 //! - a hundred callers at once on one expired token, the server answering in 200 ms
 
 #![allow(
@@ -28,8 +30,16 @@ use support::{SERVICE, Sandbox, binary, expired, get, has_program, storm};
 const ROUNDS: usize = 200;
 
 fn main() {
-    let size = std::fs::metadata(binary()).expect("the binary is built").len();
+    let program = std::env::var("CLAVIGER_PROGRAM").unwrap_or_else(|_| binary().to_owned());
+    let size = std::fs::metadata(&program).expect("the binary is built").len();
     println!("binary                       {size} bytes");
+    let version = || {
+        let mut command = Command::new(&program);
+        command.arg("--version");
+        command
+    };
+    let (ratio, ours, theirs) = paired(version, "", || Command::new("/bin/true"), "");
+    println!("--version                    {ratio:.2} x /bin/true (medians {ours:.2} and {theirs:.2} ms)");
     plaintext();
     keyring();
     callers("plaintext", Some(Sandbox::plaintext()));

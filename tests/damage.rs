@@ -305,7 +305,8 @@ fn a_pin_of_another_machine_says_nothing_and_a_damaged_one_is_named() {
     std::fs::write(&pin, b"{").unwrap();
     let (exit, reply) = call(&machine, Verb::Get, &get());
     assert_eq!((exit, &reply["error"]["code"]), (5, &json!("AUTH_STORE_READ_FAILED")));
-    assert!(reply["error"]["message"].as_str().unwrap().contains("/pin/"), "{reply}");
+    let named = format!("{0}pin{0}", std::path::MAIN_SEPARATOR);
+    assert!(reply["error"]["message"].as_str().unwrap().contains(&named), "{reply}");
     std::fs::write(&pin, br#"{"format":2}"#).unwrap();
     assert_eq!(call(&machine, Verb::Get, &get()).1["error"]["code"], "STORE_NEWER");
 }

@@ -4,8 +4,10 @@ mod support;
 
 use claviger::dialect::Verb;
 use serde_json::{Value, json};
+#[cfg(target_os = "linux")]
+use support::finish;
 use support::world::{Line, Machine};
-use support::{SERVICE, Sandbox, finish, get};
+use support::{SERVICE, Sandbox, get};
 
 const NOW: &str = "2026-01-01T00:00:00Z";
 

@@ -156,14 +156,13 @@ impl Transcript {
         let told: String = machine.told.borrow().iter().map(|line| line_of(line)).collect();
         let (stdout, stderr) =
             (String::from_utf8_lossy(&rendered.stdout).into_owned(), told + &rendered.stderr);
-        // A state folder has another name on every run.
-        let home = machine.home().display().to_string();
+        let (stdout, stderr) = (without_home(&stdout, machine.home()), without_home(&stderr, machine.home()));
         if let Some(path) = bless {
-            write_down(path, &stdout.replace(&home, "HOME"), &stderr.replace(&home, "HOME"), rendered.exit);
+            write_down(path, &stdout, &stderr, rendered.exit);
             return;
         }
-        assert_eq!(stdout.replace(&home, "HOME"), self.stdout, "stdout");
-        assert_eq!(stderr.replace(&home, "HOME"), self.stderr, "stderr");
+        assert_eq!(stdout, self.stdout, "stdout");
+        assert_eq!(stderr, self.stderr, "stderr");
         assert_eq!(Some(rendered.exit), self.exit, "exit");
         let sent: Vec<String> = machine.server.sent.borrow().iter().map(|(_, form)| form.clone()).collect();
         match self.sent.as_slice() {
@@ -307,6 +306,26 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
+/// What says how a Linux desktop is asked, and what is wrong with its keyring.
+fn is_of_linux(text: &str) -> bool {
+    ["DISPLAY", "a Secret Service on the session bus", "nobody can be asked"]
+        .iter()
+        .any(|word| text.contains(word))
+}
+
+/// A state folder has another name on every run, and another slash elsewhere.
+fn without_home(text: &str, home: &Path) -> String {
+    let home = home.display().to_string();
+    let mut text = text.replace(&home, "HOME");
+    if cfg!(windows) {
+        text = text
+            .replace(&home.replace('\\', r"\\"), "HOME")
+            .replace(r"HOME\\", "HOME/")
+            .replace(r"HOME\", "HOME/");
+    }
+    text
+}
+
 #[test]
 fn every_transcript_comes_out_as_written() {
     let files = files();
@@ -315,6 +334,9 @@ fn every_transcript_comes_out_as_written() {
     for path in files {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&path).expect("a transcript is read");
+        if !cfg!(target_os = "linux") && is_of_linux(&text) {
+            continue;
+        }
         let ran = std::panic::catch_unwind(|| Transcript::read(&text).run(bless().then_some(&path)));
         if ran.is_err() {
             eprintln!("^^^ {name}\n");
