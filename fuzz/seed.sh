@@ -105,10 +105,10 @@ done
 json_strings src/oauth/discovery.rs src/oauth/device.rs tests/session.rs | sed 's|BASE|https://id.example|g' |
   while IFS= read -r json; do printf '%s' "$json" | seed metadata; done
 
-for file in protocol/slots/*.json; do seed slot_value <"$file"; done
+for file in protocol/slots/format-1/*.json; do seed slot_value <"$file"; done
 # Every key at once, as no session has them: a mutation that takes one away is easier than one that adds it.
 sed 's/}$/,"profile":"ci","pending":"2026-01-01T00:59:00Z","erased":true,"movedTo":" Keyring "}/' \
-  protocol/slots/access-tombstoned.json | seed slot_value
+  protocol/slots/format-1/access-tombstoned.json | seed slot_value
 request store '{"version":1,"service":"https://API.acme.example:443/org/","account":"alice","profile":"ci","accessToken":"AT-example","refreshToken":"RT-example","refreshTokenExpiresAt":"2026-04-01T00:00:00Z","username":"oauth2","label":"work","expiresIn":3600,"tokenType":"Bearer","scopes":["api","offline_access"],"services":["https://git.acme.example"],"makeDefault":true,"replace":true,"issuer":"https://id.acme.example","tokenEndpoint":"https://id.acme.example/token?a=b","revocationEndpoint":"https://id.acme.example/revoke","clientId":"claviger","clientSecret":"CS-example"}'
 
 # Limit, head, chunks: the limit is the first byte's code. Both the head that fits and heads of other values.
@@ -122,8 +122,8 @@ for body in "$parts" "${parts}y" ''; do
     done
   done
 done
-printf '@%s\n%s' "$(cat protocol/slots/chunks-head.json)" "$parts" | seed slot_chunks
-printf '\377%s' "$(cat protocol/slots/access-refreshable.json)" | seed slot_chunks
+printf '@%s\n%s' "$(cat protocol/slots/format-1/chunks-head.json)" "$parts" | seed slot_chunks
+printf '\377%s' "$(cat protocol/slots/format-1/access-refreshable.json)" | seed slot_chunks
 
 seed config <protocol/config-example.toml
 # Each table alone too: a change to one is then not refused for another.
@@ -159,7 +159,7 @@ for url in "$long" "${long}ü" 'https://a｛b＂c｀.example' 'https://ＡＢ。
   request store "{\"service\":\"https://a.example\",\"account\":\"a\",\"accessToken\":\"AT\",\"tokenEndpoint\":\"$url\",\"clientId\":\"c\"}"
   printf '[providers.a]\ntoken-endpoint = "%s"\n' "$url" | seed config
   for slot in access-refreshable refresh-public; do
-    sed "s|https://id.acme.example/token|$url|" "protocol/slots/$slot.json" | seed slot_value
+    sed "s|https://id.acme.example/token|$url|" "protocol/slots/format-1/$slot.json" | seed slot_value
   done
 done
 for scope in "$(many 129 'a ')" "$(many 513 a)"; do

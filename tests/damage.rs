@@ -3,6 +3,8 @@
 mod support;
 
 use claviger::dialect::Verb;
+use claviger::message::Request;
+use claviger::session::Storage;
 use serde_json::{Value, json};
 use support::world::{Line, Machine};
 use support::{SERVICE, Sandbox, get};
@@ -528,4 +530,28 @@ fn an_erase_stops_at_what_a_newer_version_wrote_before_it_touches_either_backend
     let before = machine.keyring.slots.borrow().clone();
     assert_eq!(call(&machine, Verb::Erase, &get()).1["error"]["code"], "STORE_NEWER");
     assert_eq!(*machine.keyring.slots.borrow(), before);
+}
+
+#[test]
+fn a_move_stops_at_what_a_newer_version_wrote_and_goes_over_what_is_damaged() {
+    for (left, newer) in [(&br#"{"format":2}"#[..], true), (b"{", false)] {
+        let machine = Machine::new(NOW);
+        store(&machine, "alice", true);
+        let folder = machine.home().join("slots");
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join(digest(&format!("{}/refresh", slot("alice"))));
+        std::fs::write(&file, left).unwrap();
+        let before = machine.keyring.slots.borrow().clone();
+        let moved = machine.people(Request::MoveStorage(Storage::Plaintext));
+        let reply: Value = serde_json::from_slice(&moved.stdout).unwrap();
+        if newer {
+            assert_eq!(reply["error"]["code"], "STORE_NEWER", "{reply}");
+            assert_eq!(std::fs::read(&file).unwrap(), left);
+            assert_eq!(*machine.keyring.slots.borrow(), before);
+        } else {
+            assert_eq!(reply["moved"], 1, "{reply}");
+            assert!(!file.exists(), "the session has no refresh token");
+        }
+        assert_eq!(call(&machine, Verb::Get, &get()).1["accessToken"], "AT-alice");
+    }
 }

@@ -4,12 +4,15 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use claviger::lock::{Attempt, KeepUntilExit, try_acquire};
 use claviger::session::{Account, Service, SessionName, SlotName, Storage};
-use claviger::store::keyring::{Chunked, Keyring, Patience};
-use claviger::store::{Backend as _, Error, Piece, Unlock};
+use claviger::store::keyring::{Chunked, Items, Keyring, Patience};
+use claviger::store::{Backend as _, Error, Piece, Unlock, Value};
 use claviger::time::Timestamp;
 use support::vault::Vault;
 
@@ -108,4 +111,66 @@ fn a_client_that_fails_over_an_answer_is_no_absent_keyring() {
     let broken = keyring.read(&slot());
     assert!(matches!(broken, Err(Error::Damaged { piece: Piece::Answer, .. })), "nothing falls back on this");
     assert!(matches!(keyring.read(&slot()), Ok(None)), "the next call has a client of its own");
+}
+
+/// A connection that is closed when it is told to be.
+struct Closing {
+    told: Receiver<()>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Items for Closing {
+    fn read(&mut self, _: &str) -> Result<Option<Value>, Error> {
+        Ok(None)
+    }
+
+    fn write(&mut self, _: &str, _: &Value) -> Result<(), Error> {
+        unreachable!("it is read alone")
+    }
+
+    fn delete(&mut self, _: &str) -> Result<bool, Error> {
+        unreachable!("it is read alone")
+    }
+
+    fn names(&mut self) -> Result<Vec<String>, Error> {
+        unreachable!("it is read alone")
+    }
+
+    fn unlock(&mut self) -> Result<(), Error> {
+        unreachable!("it is read alone")
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        // Whoever was to tell it is gone: it may close.
+        let _ = self.told.recv();
+        // Long enough for whoever does not wait to be seen not to.
+        (0..10_000).for_each(|_| std::thread::yield_now());
+        self.closed.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_keyring_is_done_with_when_it_is_dropped_but_one_that_does_not_close_is_not_waited_for() {
+    for closes in [true, false] {
+        let (tell, told) = channel();
+        let closed = Arc::new(AtomicBool::new(false));
+        let connection = std::sync::Mutex::new(Some(Closing { told, closed: Arc::clone(&closed) }));
+        let open = move || {
+            let connection = connection.lock().unwrap().take().expect("it is opened once");
+            Ok(Chunked::new(connection, None))
+        };
+        let patience = Duration::from_secs(if closes { 60 } else { 1 });
+        let patience = Patience { call: patience, unlock: None };
+        let keyring = Keyring::through(open, patience, KeepUntilExit::default());
+        assert!(matches!(keyring.read(&slot()), Ok(None)));
+        let kept = (!closes).then_some(tell);
+        let begun = Instant::now();
+        drop(keyring);
+        let took = begun.elapsed();
+        assert_eq!(closed.load(Ordering::SeqCst), closes);
+        assert!(took < patience.call * 10 && (closes || took >= patience.call), "{took:?}");
+        drop(kept);
+    }
 }

@@ -107,6 +107,11 @@ impl Call<'_> {
         let (here, there) = (self.backend(to.other()), self.backend(to));
         let Bundle { record, access } = source.into_bundle();
         let name = record.name.clone();
+        // What is damaged there gives way to what is whole here; what a newer version wrote does not.
+        match store::load_refresh(there, locks.of(to), &name) {
+            Ok(_) | Err(store::Error::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
         let entry = match record.has_refresh_token {
             Some(false) => None,
             promised => match store::load_refresh(here, locks.of(to.other()), &name)? {

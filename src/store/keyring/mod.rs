@@ -14,7 +14,8 @@ mod platform;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use chunks::Chunked;
@@ -56,7 +57,7 @@ pub struct Keyring {
 
 enum Worker {
     Idle,
-    Running(Sender<Job>),
+    Running { jobs: Sender<Job>, ended: Receiver<()>, thread: JoinHandle<()> },
     Stuck { seconds: u64 },
 }
 
@@ -78,7 +79,9 @@ impl Keyring {
             let session = platform::Session::open(&access, patience)?;
             Ok(Chunked::new(session, platform::VALUE_BYTES))
         };
-        Self { unreachable, ..Self::through(open, patience, keep) }
+        let mut keyring = Self::through(open, patience, keep);
+        keyring.unreachable = unreachable;
+        keyring
     }
 
     /// A keyring whose connection is made by `open`.
@@ -129,7 +132,7 @@ impl Keyring {
             *worker = start()?;
         }
         let jobs = match &*worker {
-            Worker::Running(jobs) => jobs,
+            Worker::Running { jobs, .. } => jobs,
             Worker::Stuck { seconds } => return Err(Error::Timeout { seconds: *seconds }),
             Worker::Idle => return Err(broken()),
         };
@@ -170,6 +173,19 @@ impl Keyring {
     }
 }
 
+impl Drop for Keyring {
+    /// Nothing of the keyring is under way when the process ends: its thread has wiped what it held, and no thread's end
+    /// comes in between that of the process and its exit status. A library that never returns is not waited for.
+    fn drop(&mut self) {
+        let Worker::Running { jobs, ended, thread } = self.worker.replace(Worker::Idle) else { return };
+        drop(jobs);
+        if matches!(ended.recv_timeout(self.patience.call), Err(RecvTimeoutError::Disconnected)) {
+            // One that panicked has said so in its answer.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// The library panicked over an answer. That is no keyring that cannot be reached: nothing falls back on it.
 fn broken() -> Error {
     Error::Damaged {
@@ -181,15 +197,18 @@ fn broken() -> Error {
 
 fn start() -> Result<Worker, Error> {
     let (jobs, inbox) = channel::<Job>();
+    let (ends, ended) = channel::<()>();
     let serve = move || {
         let _quiet = crate::harden::Uninterrupted::begin();
+        // Dropped last, and so said when the connection is closed.
+        let _ends = ends;
         let mut connection = None;
         for job in inbox {
             job(&mut connection);
         }
     };
     let spawned = std::thread::Builder::new().name("keyring".to_owned()).spawn(serve);
-    spawned.map(|_| Worker::Running(jobs)).map_err(|error| Error::Unavailable {
+    spawned.map(|thread| Worker::Running { jobs, ended, thread }).map_err(|error| Error::Unavailable {
         storage: Storage::Keyring,
         why: format!("no thread for it: {error}"),
     })
