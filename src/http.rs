@@ -1,6 +1,6 @@
 //! One request at a time, to an [`Endpoint`]: no redirects, no compression, no cookies, bounded in time and size.
 
-mod last_look;
+mod deadline;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{Connector as _, DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use zeroize::Zeroizing;
 
 use crate::address::{Endpoint, is_loopback};
@@ -189,15 +189,16 @@ impl Network {
             .max_redirects_will_error(false)
             .proxy(proxy)
             .tls_config(tls)
+            // No timeout_global: the connection keeps the deadline, see there.
+            .timeout_resolve(Some(whole))
             .timeout_connect(Some(self.patience.connect))
-            .timeout_global(Some(whole))
             .max_response_header_size(HTTP_HEADER_BYTES)
             .max_idle_connections(0)
             .user_agent(concat!("claviger/", env!("CARGO_PKG_VERSION")))
             .accept("application/json")
             .accept_encoding("identity")
             .build();
-        let connector = DefaultConnector::new().chain(last_look::LastLook);
+        let connector = deadline::Within::new(DefaultConnector::new(), whole);
         Ok(ureq::Agent::with_parts(config, connector, Names(DefaultResolver::default())))
     }
 }

@@ -22,7 +22,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("0b world",  "terminal", ""),
     ("0b world",  "harden",   "terminal"),
     ("0b world",  "folder",   ""),
-    ("0b world",  "http",     "address limits"),
+    ("0b world",  "http",     "address clock limits"),
     ("0b world",  "browser",  "address secret"),
     ("0b world",  "loopback", "limits"),
     ("0b world",  "child",    "harden secret terminal text"),

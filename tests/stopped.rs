@@ -116,12 +116,19 @@ fn waiters_with_a_token_that_is_still_good_take_it_and_do_not_wait() {
 
 #[test]
 fn an_answer_that_came_while_the_holder_was_stopped_is_taken_though_its_time_is_up() {
-    let stopped = Stopped::new(IMPATIENT, |server| expired(server, "RT1-first"), &get());
-    stopped.server.release();
-    // Past the request's 2 s; its answer lies in the socket since.
-    std::thread::sleep(Duration::from_secs(4));
-    let (server, sandbox, _) = stopped.go_on();
-    let next = sandbox.run("get", &get());
-    assert_eq!((server.token_requests(), server.log(|log| log.reused)), (1, 0), "{}", next.stdout);
-    assert_eq!(next.ok()["outcome"], "cached", "the rotation is not lost");
+    // Read in one piece, and in several: the clock must not come between two of them.
+    for padding in [0, 300_000] {
+        let stored = |server: &Server| {
+            server.behave(|behaviour| behaviour.padding = padding);
+            expired(server, "RT1-first")
+        };
+        let stopped = Stopped::new(IMPATIENT, stored, &get());
+        stopped.server.release();
+        // Past the request's 2 s; its answer lies in the socket since.
+        std::thread::sleep(Duration::from_secs(4));
+        let (server, sandbox, _) = stopped.go_on();
+        let next = sandbox.run("get", &get());
+        assert_eq!((server.token_requests(), server.log(|log| log.reused)), (1, 0), "{}", next.stdout);
+        assert_eq!(next.ok()["outcome"], "cached", "the rotation is not lost");
+    }
 }

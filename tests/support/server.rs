@@ -27,6 +27,8 @@ pub struct Behaviour {
     pub instead: Option<(u16, String, String)>,
     /// How long a spent refresh token is answered with the same successor again, as servers with a grace period do.
     pub grace: Duration,
+    /// How many blanks follow the body of each answer.
+    pub padding: usize,
 }
 
 /// What the server has seen and granted.
@@ -80,8 +82,13 @@ impl Server {
     pub fn start(first_refresh_token: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let behaviour =
-            Behaviour { latency: Duration::ZERO, expires_in: 3600, instead: None, grace: Duration::ZERO };
+        let behaviour = Behaviour {
+            latency: Duration::ZERO,
+            expires_in: 3600,
+            instead: None,
+            grace: Duration::ZERO,
+            padding: 0,
+        };
         let families = Families(vec![Family::new(first_refresh_token.to_owned())]);
         let state = State { behaviour, log: Log::default(), families, witness: None };
         let shared = Arc::new(Shared {
@@ -195,6 +202,7 @@ fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let mut stream = reader.into_inner();
+    let padding = " ".repeat(shared.lock().behaviour.padding);
     let form = families::form(&body);
     let (status, headers, body) = match request_line.split(' ').nth(1).unwrap_or_default() {
         "/token" => token(shared, form, &stream)?,
@@ -219,8 +227,8 @@ fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     };
     // In one piece: a client that is stopped meanwhile has all of it waiting.
     let answer = format!(
-        "HTTP/1.1 {status} Answer\r\n{kind}{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
+        "HTTP/1.1 {status} Answer\r\n{kind}{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}{padding}",
+        body.len() + padding.len()
     );
     stream.write_all(answer.as_bytes())
 }
