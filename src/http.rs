@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::address::{Endpoint, is_loopback};
 use crate::limits::{HTTP_BODY_BYTES, HTTP_HEADER_BYTES};
+use deadline::{Progress, Within};
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,8 +173,9 @@ pub struct Network {
 }
 
 impl Network {
-    fn agent(&self, endpoint: &Endpoint, within: Option<Duration>) -> Result<ureq::Agent, Error> {
+    fn agent(&self, endpoint: &Endpoint, within: Option<Duration>) -> Result<(ureq::Agent, Progress), Error> {
         let whole = within.map_or(self.patience.whole, |within| within.min(self.patience.whole));
+        let patience = Patience { whole, ..self.patience };
         let proxy = match self.proxies.serving(endpoint) {
             Some(text) => Some(http_proxy(text)?),
             None => None,
@@ -198,8 +200,9 @@ impl Network {
             .accept("application/json")
             .accept_encoding("identity")
             .build();
-        let connector = deadline::Within::new(DefaultConnector::new(), whole);
-        Ok(ureq::Agent::with_parts(config, connector, Names(DefaultResolver::default())))
+        let connector = Within::new(DefaultConnector::new(), patience);
+        let progress = connector.progress();
+        Ok((ureq::Agent::with_parts(config, connector, Names(DefaultResolver::default())), progress))
     }
 }
 
@@ -249,44 +252,47 @@ fn http_proxy(text: &str) -> Result<ureq::Proxy, Error> {
 
 impl Http for Network {
     fn post(&self, post: &Post) -> Result<Reply, Error> {
-        let mut request = self
-            .agent(&post.endpoint, post.within)?
-            .post(post.endpoint.as_str())
-            .content_type(post.content.media_type());
+        let (agent, progress) = self.agent(&post.endpoint, post.within)?;
+        let mut request = agent.post(post.endpoint.as_str()).content_type(post.content.media_type());
         if let Some(authorization) = &post.authorization {
             request = request.header("Authorization", authorization.as_str());
         }
-        whole(request.send(post.body.as_bytes()), HTTP_BODY_BYTES)
+        whole(request.send(post.body.as_bytes()), HTTP_BODY_BYTES, &progress)
     }
 
     fn get(&self, get: &Get) -> Result<Reply, Error> {
-        let mut request = self.agent(&get.endpoint, get.within)?.get(get.endpoint.as_str());
+        let (agent, progress) = self.agent(&get.endpoint, get.within)?;
+        let mut request = agent.get(get.endpoint.as_str());
         if let Some(authorization) = &get.authorization {
             request = request.header("Authorization", authorization.as_str());
         }
-        whole(request.call(), get.limit)
+        whole(request.call(), get.limit, &progress)
     }
 }
 
 fn whole(
     answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     limit: usize,
+    progress: &Progress,
 ) -> Result<Reply, Error> {
-    let mut response = answer.map_err(|error| classify(&error))?;
+    let classify = |error: ureq::Error| classify(&error, progress.is_connected());
+    let mut response = answer.map_err(classify)?;
     let text =
         |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (content_type, retry_after) = (text("content-type"), text("retry-after"));
     let status = response.status().as_u16();
     // The library calls a body too large that ends just at its limit.
     let limit = u64::try_from(limit.saturating_add(1)).unwrap_or(u64::MAX);
-    let body =
-        response.body_mut().with_config().limit(limit).read_to_vec().map_err(|error| classify(&error))?;
+    let body = response.body_mut().with_config().limit(limit).read_to_vec().map_err(classify)?;
     Ok(Reply { status, content_type, retry_after, body: Zeroizing::new(body) })
 }
 
 /// ureq's errors carry no header and no body of ours; what they quote is a host, a status, a system's words.
-fn classify(error: &ureq::Error) -> Error {
+fn classify(error: &ureq::Error, connected: bool) -> Error {
     match error {
+        ureq::Error::LargeResponseHeader(..) | ureq::Error::BodyExceedsLimit(_) => Error::TooLarge,
+        // Whatever its name: a route that is gone is told where an answer was waited for, too.
+        other if connected => Error::Broken(other.to_string()),
         ureq::Error::HostNotFound => Error::Unsent("host not found".to_owned()),
         ureq::Error::ConnectionFailed => Error::Unsent("connection failed".to_owned()),
         ureq::Error::Timeout(ureq::Timeout::Resolve) => {
@@ -296,7 +302,6 @@ fn classify(error: &ureq::Error) -> Error {
         ureq::Error::ConnectProxyFailed(reason) if reason.contains("407") => Error::ProxyAuth,
         ureq::Error::ConnectProxyFailed(reason) => Error::Unsent(reason.clone()),
         ureq::Error::InvalidProxyUrl => Error::BadProxy,
-        ureq::Error::LargeResponseHeader(..) | ureq::Error::BodyExceedsLimit(_) => Error::TooLarge,
         ureq::Error::Rustls(tls) => certificate(tls).unwrap_or_else(|| Error::Broken(error.to_string())),
         ureq::Error::Io(io) => classify_io(io),
         other => Error::Broken(other.to_string()),

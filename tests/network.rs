@@ -129,6 +129,51 @@ fn a_server_that_drips_for_ever_is_given_up() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the proxy's pace is real time, seen from another process")]
+fn a_proxy_that_drips_is_given_up_when_connecting_has_taken_too_long() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    let sandbox = sandbox_for("https://id.acme.invalid/token");
+    sandbox.configure("[timeouts]\nconnect = 1\nrequest = 40\nlock = 50\n");
+    let dripping = std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nFiller: ").unwrap();
+        (0..2_000)
+            .take_while(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(8));
+                stream.write_all(b"x").is_ok()
+            })
+            .count()
+    });
+    let mut command = sandbox.command("get");
+    command.env("HTTPS_PROXY", &proxy);
+    let answer = finish(command, get().to_string().as_bytes());
+    assert_eq!(answer.code(4), "AUTH_REFRESH_TRANSIENT");
+    assert!(answer.stderr.contains("no connection"), "{}", answer.stderr);
+    assert!(dripping.join().unwrap() < 2_000, "it did not wait for the end");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_was_sent_is_never_called_unsent_whatever_the_system_says_after_it() {
+    for error in ["EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "EADDRNOTAVAIL", "ECONNRESET"] {
+        let server = Server::start("RT1-first");
+        let sandbox = Sandbox::plaintext();
+        sandbox.run("store", &expired(&server, "RT1-first")).ok();
+        let injected = format!("inject=recvfrom:error={error}");
+        let Some((answer, _)) = sandbox.traced("get", &get(), &["-e", &injected]) else { return };
+        assert_eq!(answer.code(4), "AUTH_REFRESH_TRANSIENT", "{error}");
+        assert_eq!(server.token_requests(), 1, "{error}: it was sent");
+        assert!(answer.stderr.contains("broke off"), "{error}: {}", answer.stderr);
+        let slots = support::files_below(&sandbox.home().join("slots"));
+        assert!(
+            slots.iter().any(|(_, bytes)| String::from_utf8_lossy(bytes).contains("\"pending\"")),
+            "{error}: the trace of it is kept"
+        );
+    }
+}
+
+#[test]
 fn an_identity_token_is_asked_for_as_carefully_as_a_token() {
     let (elsewhere, followed) = raw(b"HTTP/1.1 200 OK\r\n\r\n".to_vec());
     let server = Server::start("RT1-first");
