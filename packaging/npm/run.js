@@ -3,6 +3,7 @@
 "use strict";
 
 const { spawn } = require("node:child_process");
+const { closeSync, openSync } = require("node:fs");
 const { constants } = require("node:os");
 const path = require("node:path");
 
@@ -33,6 +34,17 @@ function choose(wanted, resolve, glibc) {
   return found.length > 1 && !glibc() ? found[1] : found[0];
 }
 
+// Whatever the streams are. A console of Windows' is one, and a signal that is sent there would end the child outright.
+function hasTerminal() {
+  if (process.platform === "win32") return true;
+  try {
+    closeSync(openSync("/dev/tty", "r+"));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function run(name) {
   const fail = (what) => {
     process.stderr.write(`claviger: error: ${what}\n`);
@@ -52,8 +64,8 @@ function run(name) {
 
   const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
   const pass = (signal) => {
-    // What a terminal sends, it sends to the child too.
-    if (signal === "SIGTERM" || !process.stdin.isTTY) child.kill(signal);
+    // What a terminal sends, it sends to the child too, and a second one means more than the first.
+    if (signal === "SIGTERM" || !hasTerminal()) child.kill(signal);
   };
   for (const signal of signals) process.on(signal, pass);
   child.on("error", (error) => fail(`${program} does not run (${error.message}): install claviger-cli again`));

@@ -36,9 +36,10 @@ test("nothing is found where nothing is, and another fault is not taken for that
   assert.throws(() => choose([gnu], broken, unasked), /no rights/);
 });
 
+// Without a terminal, even where these tests are run in one: its signals would come from there.
 const shim = (script) => {
   const words = [process.env.SHIM, "exec", "--env", "TOKEN", "git.acme.example", "--", "sh", "-c", script];
-  const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "inherit"], detached: true });
   const text = new Promise((done) => {
     let all = "";
     child.stdout.on("data", (part) => {
@@ -66,4 +67,20 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
 test("a program that a signal ends ends the shim by the same", async () => {
   const run = shim("echo ready; kill -TERM $$");
   assert.deepStrictEqual(await run.ended, [null, "SIGTERM"]);
+});
+
+test("an interrupt from the terminal comes once, though standard input is a pipe", async () => {
+  // `script` has a terminal for it; the loop is the time a second one would have.
+  const counting = `trap 'n=$((n + 1))' INT; n=0; i=0; echo ready; while [ $i -lt 20 ]; do sleep 0.05; i=$((i + 1)); done
+    echo "interrupted $n"`;
+  const line = `true | "$NODE" "$SHIM" exec --env TOKEN git.acme.example -- sh -c "$COUNTING"`;
+  const env = { ...process.env, NODE: process.execPath, COUNTING: counting };
+  const child = spawn("script", ["-qec", line, "/dev/null"], { env, stdio: ["pipe", "pipe", "inherit"] });
+  let all = "";
+  child.stdout.on("data", (part) => {
+    if (!all.includes("ready") && (all + part).includes("ready")) child.stdin.write("\x03");
+    all += part;
+  });
+  await new Promise((done) => child.stdout.on("end", done));
+  assert.match(all, /interrupted 1\b/);
 });
