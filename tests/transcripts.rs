@@ -156,7 +156,10 @@ impl Transcript {
         let told: String = machine.told.borrow().iter().map(|line| line_of(line)).collect();
         let (stdout, stderr) =
             (String::from_utf8_lossy(&rendered.stdout).into_owned(), told + &rendered.stderr);
-        let (stdout, stderr) = (without_home(&stdout, machine.home()), without_home(&stderr, machine.home()));
+        let (stdout, stderr) = (
+            without_home_and_version(&stdout, machine.home()),
+            without_home_and_version(&stderr, machine.home()),
+        );
         if let Some(path) = bless {
             write_down(path, &stdout, &stderr, rendered.exit);
             return;
@@ -313,10 +316,11 @@ fn is_of_linux(text: &str) -> bool {
         .any(|word| text.contains(word))
 }
 
-/// A state folder has another name on every run, and another slash elsewhere.
-fn without_home(text: &str, home: &Path) -> String {
+/// A state folder has another name on every run, and another slash elsewhere; and every release has another version.
+fn without_home_and_version(text: &str, home: &Path) -> String {
     let home = home.display().to_string();
-    let mut text = text.replace(&home, "HOME");
+    let version = concat!("(claviger) ", env!("CARGO_PKG_VERSION"));
+    let mut text = text.replace(&home, "HOME").replace(version, "(claviger) VERSION");
     if cfg!(windows) {
         text = text
             .replace(&home.replace('\\', r"\\"), "HOME")
