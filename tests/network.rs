@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 
 use serde_json::json;
 use support::server::Server;
@@ -107,50 +108,45 @@ fn a_server_that_never_answers_is_given_up() {
     assert!(holds_its_refresh_token(&sandbox));
 }
 
-#[test]
+/// Says `head` to the first that comes, and then a byte each `pace` ms until it goes away. The number of bytes, `most` at most.
 #[allow(clippy::disallowed_methods, reason = "the server's pace is real time, seen from another process")]
+fn dripping(listener: TcpListener, head: &'static [u8], pace: u64, most: usize) -> JoinHandle<usize> {
+    std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        stream.write_all(head).unwrap();
+        (0..most)
+            .take_while(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(pace));
+                stream.write_all(b" ").is_ok()
+            })
+            .count()
+    })
+}
+
+#[test]
 fn a_server_that_drips_for_ever_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let sandbox = sandbox_for(&format!("http://{}/token", listener.local_addr().unwrap()));
     sandbox.configure("[timeouts]\nconnect = 1\nrequest = 1\nlock = 5\n");
-    let dripping = std::thread::spawn(move || {
-        let mut stream = listener.accept().unwrap().0;
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").unwrap();
-        // Until the client goes away; each drop would be in time for one more look.
-        (0..20_000)
-            .take_while(|_| {
-                std::thread::sleep(std::time::Duration::from_millis(2));
-                stream.write_all(b" ").is_ok()
-            })
-            .count()
-    });
+    // Each drop would be in time for one more look.
+    let drops = dripping(listener, b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", 2, 20_000);
     assert_eq!(sandbox.run("get", &get()).code(4), "AUTH_REFRESH_TRANSIENT");
-    assert!(dripping.join().unwrap() < 20_000, "it did not wait for the end");
+    assert!(drops.join().unwrap() < 20_000, "it did not wait for the end");
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, reason = "the proxy's pace is real time, seen from another process")]
 fn a_proxy_that_drips_is_given_up_when_connecting_has_taken_too_long() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = format!("http://{}", listener.local_addr().unwrap());
     let sandbox = sandbox_for("https://id.acme.invalid/token");
     sandbox.configure("[timeouts]\nconnect = 1\nrequest = 40\nlock = 50\n");
-    let dripping = std::thread::spawn(move || {
-        let mut stream = listener.accept().unwrap().0;
-        stream.write_all(b"HTTP/1.1 200 OK\r\nFiller: ").unwrap();
-        (0..2_000)
-            .take_while(|_| {
-                std::thread::sleep(std::time::Duration::from_millis(8));
-                stream.write_all(b"x").is_ok()
-            })
-            .count()
-    });
+    let drops = dripping(listener, b"HTTP/1.1 200 OK\r\nFiller: ", 8, 2_000);
     let mut command = sandbox.command("get");
     command.env("HTTPS_PROXY", &proxy);
     let answer = finish(command, get().to_string().as_bytes());
     assert_eq!(answer.code(4), "AUTH_REFRESH_TRANSIENT");
     assert!(answer.stderr.contains("no connection"), "{}", answer.stderr);
-    assert!(dripping.join().unwrap() < 2_000, "it did not wait for the end");
+    assert!(drops.join().unwrap() < 2_000, "it did not wait for the end");
 }
 
 #[test]
