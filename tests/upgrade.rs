@@ -101,9 +101,9 @@ impl State {
         }
     }
 
-    /// Whether this was written down as the state of a new format, on demand: one that is there is never written over.
+    /// Writes this down as the state of a new format, on demand, and says whether: one that is there is never written over.
     #[allow(clippy::disallowed_methods, reason = "the tests' own switch")]
-    fn is_blessed(&self, name: &str) -> bool {
+    fn write_if_blessing(&self, name: &str) -> bool {
         let path = folder(FORMAT).join(format!("states/{name}.json"));
         if path.exists() || std::env::var_os("CLAVIGER_BLESS").is_none() {
             return false;
@@ -314,7 +314,7 @@ fn what_is_kept_is_never_edited() {
 fn this_version_writes_what_is_kept_of_its_format() {
     for name in STATES {
         let now = State::left(&made(name));
-        if now.is_blessed(name) {
+        if now.write_if_blessing(name) {
             continue;
         }
         let (now, then) = (now.settled(), State::of(FORMAT, name).settled());
@@ -356,7 +356,7 @@ fn chunks_are_read_and_written_as_they_were() {
     let text = |name: &String| String::from_utf8(vault.value(name).unwrap()).unwrap();
     let now: Texts = vault.names().iter().map(|name| (name.clone(), text(name))).collect();
     let now = State { files: Texts::new(), keyring: now };
-    if now.is_blessed("windows") {
+    if now.write_if_blessing("windows") {
         return;
     }
     let kept = State::of(FORMAT, "windows");

@@ -18,9 +18,7 @@ rustPlatform.buildRustPackage {
   postInstall = lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
     pages=$(mktemp --directory)
     for page in $($out/bin/claviger man --list); do
-      words=''${page#claviger}
-      words=''${words#-}
-      $out/bin/claviger man ''${words//-/ } > $pages/$page.1
+      $out/bin/claviger man $page > $pages/$page.1
     done
     installManPage $pages/*.1
     installShellCompletion --cmd claviger \

@@ -110,7 +110,7 @@ pub(super) fn shown() -> clap::Command {
                 .subcommand(
                     clap::Command::new("move")
                         .about("Move every session there, and keep new ones there")
-                        .arg(clap::Arg::new("to").value_name("keyring|plaintext").required(true))
+                        .arg(clap::Arg::new("to").value_name("STORAGE").value_parser(["keyring", "plaintext"]).required(true))
                         .arg(json()),
                 ),
         )

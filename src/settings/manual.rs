@@ -33,7 +33,7 @@ pub(super) fn commands() -> [Command; 2] {
     ]
 }
 
-/// What one of them prints; `None`: it is neither, or there is no such page.
+/// What one of them prints; `None`: it is neither.
 pub(super) fn printed(word: &str, matches: &ArgMatches) -> Option<Result<String, String>> {
     match word {
         "completions" => {
@@ -57,9 +57,18 @@ fn completions(shell: Shell) -> String {
     String::from_utf8_lossy(&written).into_owned()
 }
 
-fn page<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<String, String> {
-    let mut command = whole();
+fn page<'a>(words: impl Iterator<Item = &'a str>) -> Result<String, String> {
+    let words: Vec<&str> = words.collect();
+    let (mut words, mut command) = match words[..] {
+        // As `--list` and the pages themselves call it.
+        [name] if name.starts_with("claviger") => {
+            let named = pages().into_iter().find(|page| page_name(page) == name);
+            (Vec::new(), named.ok_or_else(|| no_page(name))?)
+        }
+        _ => (words, whole()),
+    };
     if let Some(unknown) = words
+        .drain(..)
         .try_for_each(|word| {
             let found = command.find_subcommand(word).cloned();
             command = found.ok_or(word)?;
@@ -67,9 +76,13 @@ fn page<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<String, String> 
         })
         .err()
     {
-        return Err(format!("man: there is no command `{unknown}`; `claviger man --list` names the pages"));
+        return Err(no_page(unknown));
     }
     written(&command).map_err(|error| format!("man: the page could not be made: {error}"))
+}
+
+fn no_page(word: &str) -> String {
+    format!("man: there is no command `{word}`; `claviger man --list` names the pages")
 }
 
 /// The grammar with every command's whole name in it.
@@ -161,15 +174,13 @@ const EXAMPLES: [(&str, &str); 9] = [
     ),
     (
         "claviger-completions",
-        "claviger completions bash >~/.local/share/bash-completion/completions/claviger\n\
-         claviger completions zsh >~/.local/share/zsh/site-functions/_claviger\n\
+        "mkdir -p ~/.local/share/bash-completion/completions\n\
+         claviger completions bash >~/.local/share/bash-completion/completions/claviger\n\
+         claviger completions zsh >_claviger       # into a folder that is in fpath\n\
          claviger completions fish >~/.config/fish/completions/claviger.fish\n\
-         claviger completions powershell >>$PROFILE",
+         claviger completions powershell >_claviger.ps1   # a file that $PROFILE reads: . PATH",
     ),
-    (
-        "claviger-man",
-        "for page in $(claviger man --list); do\n    claviger man $(echo \"${page#claviger}\" | tr - ' ') >$page.1\ndone",
-    ),
+    ("claviger-man", "for page in $(claviger man --list); do claviger man $page >$page.1; done"),
 ];
 
 /// A title and its rows, of the program's own page.
@@ -206,7 +217,8 @@ const SECTIONS: [Section; 4] = [
         &[
             (
                 "~/.config/claviger/config.toml",
-                "Configuration. Its peer on macOS and Windows: `claviger storage show`.",
+                "Configuration. On macOS config.toml in ~/Library/Application Support/claviger, on Windows in \
+                 %APPDATA%\\claviger.",
             ),
             (
                 "~/.local/state/claviger/",
@@ -267,6 +279,10 @@ mod tests {
             assert!(names.iter().any(|name| name == of), "{of}");
         }
         assert!(page(["providers", "add"].into_iter()).unwrap().contains("CLAVIGER-PROVIDERS-ADD"));
+        let by_name = page(["claviger-providers-add"].into_iter()).unwrap();
+        assert_eq!(by_name, page(["providers", "add"].into_iter()).unwrap());
+        assert_eq!(page(["claviger"].into_iter()), page([].into_iter()));
+        assert!(page(["claviger-no"].into_iter()).unwrap_err().contains("`claviger-no`"));
         assert!(page(["providers", "no"].into_iter()).unwrap_err().contains("`no`"));
         assert!(page([crate::worker::COMMAND].into_iter()).is_err());
     }
